@@ -1,0 +1,243 @@
+/*-------------------------------------------------------------------------
+ *
+ * log.h
+ *	  The door of the log room: append-only lanes inside one relation.
+ *
+ * A lane is an ordered log of records, the storage of one partition.  This
+ * room knows bytes, pages, offsets and transactions; it knows nothing of
+ * topics' settings, of keys' meaning or of groups.
+ *
+ * Unless said otherwise a function takes an open relation of access method
+ * "topic" on which the caller holds at least AccessShareLock (readers) or
+ * RowExclusiveLock (writers), takes buffer locks for short moments, and may
+ * throw the usual I/O errors.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTOPIC_LOG_H
+#define PGTOPIC_LOG_H
+
+#include "access/tableam.h"
+#include "access/transam.h"
+#include "log/record.h"
+#include "nodes/execnodes.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+#include "utils/uuid.h"
+
+/* Position of a record in its lane.  Never negative. */
+typedef int64 RecordOffset;
+
+#define LOG_MAX_LANES			16384
+
+/* Columns of a topic, in order. */
+#define TOPIC_NATTS				6
+typedef enum TopicColumn
+{
+	TOPIC_COL_PARTITION = 1,
+	TOPIC_COL_LOG_OFFSET,
+	TOPIC_COL_TIMESTAMP,
+	TOPIC_COL_KEY,
+	TOPIC_COL_VALUE,
+	TOPIC_COL_HEADERS
+} TopicColumn;
+
+/* ---------- init.c: once, from _PG_init ---------- */
+
+/* Registers the resource manager, the custom scan and its planner hook. */
+extern void log_init(void);
+
+/*
+ * log_check_writable: refuses to write without the resource manager (55000,
+ * with a hint what to set), in a read-only transaction and during recovery
+ * (25006).  "what" names the operation in the message, such as "INSERT".
+ * Every writer calls it before it changes anything.
+ */
+extern void log_check_writable(const char *what);
+
+/* Whether shared_preload_libraries loaded us. */
+extern bool log_is_preloaded(void);
+
+/* ---------- timestamps ---------- */
+
+/* Between ms since 1970 (Kafka's) and timestamptz; the log stores the former. */
+extern TimestampTz log_timestamp_to_tz(int64 ms);
+extern int64 log_timestamp_from_tz(TimestampTz tz); /* truncates to ms */
+
+/* ---------- directory.c: what a lane looks like ---------- */
+
+typedef struct LaneInfo
+{
+	RecordOffset log_start;
+	RecordOffset log_end;		/* offset that the next message gets */
+	RecordOffset frozen_upto;
+	uint32		head_seq;		/* extents [head_seq, next_seq) */
+	uint32		next_seq;
+	uint32		leader_epoch;	/* of the newest page */
+} LaneInfo;
+
+/*
+ * log_lane_info: the present bounds of a lane.  A lane that was never written
+ * has log_start = log_end = 0.  Reads two or three pages.
+ */
+extern void log_lane_info(Relation rel, int32 lane, LaneInfo *info);
+
+/* One past the highest lane that may hold anything. */
+extern int32 log_lane_limit(Relation rel);
+
+/* Lanes that restored rows have called for; partitions are never fewer. */
+extern int32 log_min_partitions(Relation rel);
+
+/* Raises log_min_partitions.  Not undone by ROLLBACK.  WAL-logged. */
+extern void log_set_min_partitions(Relation rel, int32 partitions);
+
+/* The topic's permanent identity; survives TRUNCATE and VACUUM FULL. */
+extern void log_uuid(Relation rel, pg_uuid_t *uuid);
+
+/*
+ * log_stable_offset: the LSO, first offset whose transaction the snapshot
+ * holds in progress (the caller's own counts as in progress); log_end if none.
+ */
+extern RecordOffset log_stable_offset(Relation rel, int32 lane, Snapshot snapshot);
+
+/*
+ * log_offset_at: first offset in [log_start, below) whose timestamp is at
+ * least ms, of committed records only; -1 if none.  Reads O(log n) pages.
+ */
+extern RecordOffset log_offset_at(Relation rel, int32 lane, int64 ms,
+								  RecordOffset below, Snapshot snapshot);
+
+/*
+ * log_trim: moves the log start to "before" (never back, never past the first
+ * unfinished transaction of "snapshot").  WAL-logged, not undone by ROLLBACK.
+ * Returns the log start now in force.
+ */
+extern RecordOffset log_trim(Relation rel, int32 lane, RecordOffset before,
+							 Snapshot snapshot);
+
+/* ---------- append.c ---------- */
+
+/* One batch to append.  The caller fills in the first part. */
+typedef struct AppendBatch
+{
+	Batch	   *batch;
+	TransactionId xid;			/* of the subtransaction level it belongs to */
+	CommandId	cid;			/* of the newest command in it */
+	bool		log_append_time;	/* stamp with the time of appending */
+	RecordOffset at_offset;		/* -1: the log end; else at this offset, which
+								 * must be at or past the log end (22023) */
+
+	RecordOffset base_offset;	/* out: offset of the first record */
+} AppendBatch;
+
+/*
+ * log_append: appends batches to one lane, in order, and WAL-logs them.  Each
+ * is stamped with its xid; none is visible before that commits.  Creates the
+ * lane if need be.
+ *
+ * Locks: the tail page's buffer for what fits into one WAL record; beyond
+ * that the lane's heavyweight lock (LOCKTAG_PAGE of the relation, block number
+ * = lane), released before it returns.  It waits for it with cancel in force.
+ * Call it for lanes in ascending order and never inside a critical section.
+ *
+ * Errors: what I/O throws (53100 when the disk is full); then what was
+ * written of the batches is dead with the transaction, and the lane is sound.
+ */
+extern void log_append(Relation rel, int32 lane, AppendBatch *batches, int nbatches);
+
+/*
+ * log_own_appends: whether this transaction has appended to the relation.
+ */
+extern bool log_own_appends(Relation rel);
+
+/* End of (sub)transactions: forgets what own_appends remember. */
+extern void log_at_eoxact(void);
+
+/* ---------- reader.c ---------- */
+
+/* Which batches a reader returns. */
+typedef enum LaneReadMode
+{
+	LANE_READ_SELECT,			/* all that the snapshot sees, own included */
+	LANE_READ_FETCH,			/* stops at the first batch in progress or own */
+	LANE_READ_ANY				/* everything, also aborted (SnapshotAny) */
+} LaneReadMode;
+
+/* A record as a reader returns it; valid until the reader's next call. */
+typedef struct LaneRecord
+{
+	RecordOffset offset;
+	int64		timestamp;		/* ms since 1970 */
+	struct varlena *key;		/* a bytea, or NULL */
+	struct varlena *value;		/* a bytea, or NULL */
+	int32		nheaders;
+	RecordBytes headers;		/* for record_next_header() */
+	int32		size;			/* encoded bytes, for max_bytes */
+	TransactionId xid;			/* InvalidTransactionId when frozen */
+} LaneRecord;
+
+typedef struct LaneReader LaneReader;
+
+/*
+ * lane_reader_create: a reader in the current memory context for one lane
+ * after another.  No pins or locks are held between calls.  The snapshot must
+ * stay registered or active while the reader lives; NULL for LANE_READ_ANY.
+ */
+extern LaneReader *lane_reader_create(Relation rel, Snapshot snapshot, LaneReadMode mode);
+extern void lane_reader_free(LaneReader *reader);
+
+/* Which columns to decode; all by default.  Keys and values cost a copy. */
+extern void lane_reader_want(LaneReader *reader, bool key, bool value);
+
+/*
+ * lane_reader_enter: goes to a lane and takes its bounds as of now: records
+ * below its log start are absent from here on.  Positions at log_start.
+ * Returns false for an empty lane.  The bounds can be had afterwards.
+ */
+extern bool lane_reader_enter(LaneReader *reader, int32 lane);
+extern void lane_reader_bounds(LaneReader *reader, LaneInfo *info);
+
+/* The next record returned is the first visible one at or past "offset". */
+extern void lane_reader_seek(LaneReader *reader, RecordOffset offset);
+
+/*
+ * lane_reader_next: the next visible record, or false at the end of the lane
+ * (as of enter) or, in LANE_READ_FETCH, at the first unfinished transaction.
+ * Checks for interrupts at every page.  Errors: 72000 if the log start has
+ * overtaken the reader and its space was reused; XX001 for corrupted pages.
+ */
+extern bool lane_reader_next(LaneReader *reader, LaneRecord *record);
+
+/* Where the next lane_reader_next() will look; moves past invisible ones. */
+extern RecordOffset lane_reader_position(LaneReader *reader);
+
+/* The last visible record below "offset"; false if none.  For FETCH BACKWARD. */
+extern bool lane_reader_before(LaneReader *reader, RecordOffset offset, LaneRecord *record);
+
+/* Restricts the reader to records that start in one extent (parallel scan). */
+extern void lane_reader_set_extent(LaneReader *reader, uint32 seq);
+
+/* ---------- am.c: what the producer gives to the access method ---------- */
+
+/*
+ * Called for INSERT and COPY: rows to append, in order; slots have the topic's
+ * six columns.  The handler may write columns and the TID of a slot for
+ * RETURNING.  Set by the producer room, which lies above this one.
+ */
+typedef void (*log_insert_handler_type) (Relation rel, TupleTableSlot **slots,
+										 int nslots, CommandId cid);
+extern log_insert_handler_type log_insert_handler;
+
+/* TIDs are logical: lane and offset modulo 2^33. */
+extern void log_encode_tid(int32 lane, RecordOffset offset, ItemPointer tid);
+
+/* Fills a slot of a topic from a record; bytes are shared with the record. */
+extern void log_fill_slot(TupleTableSlot *slot, Oid tableoid, int32 lane,
+						  const LaneRecord *record);
+
+/* The headers of a record as topic.header[], in the current memory context. */
+extern Datum log_headers_datum(RecordBytes headers, int32 nheaders, bool *isnull);
+
+#endif							/* PGTOPIC_LOG_H */

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * pgtopic.c
+ *	  _PG_init: hands over to each room.  No logic.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "consumer/consumer.h"
+#include "fmgr.h"
+#include "log/log.h"
+#include "notify/notify.h"
+#include "producer/producer.h"
+#include "topic/topic.h"
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	log_init();
+	topic_init();
+	producer_init();
+	consumer_init();
+	notify_init();
+
+	MarkGUCPrefixReserved("pgtopic");
+}

@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ *
+ * topic.h
+ *	  The door of the topic room: names, settings, and what a topic refuses.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTOPIC_TOPIC_H
+#define PGTOPIC_TOPIC_H
+
+#include "storage/lock.h"
+#include "utils/rel.h"
+
+typedef enum CleanupPolicy
+{
+	CLEANUP_DELETE = 1,
+	CLEANUP_COMPACT = 2,
+	CLEANUP_COMPACT_DELETE = 3
+} CleanupPolicy;
+
+/* The settings in force; times in ms, -1 = no limit. */
+typedef struct TopicSettings
+{
+	int32		partitions;
+	int64		retention_ms;
+	int64		retention_bytes;
+	CleanupPolicy cleanup_policy;
+	int32		max_message_bytes;
+	bool		log_append_time;
+	int			compression;	/* BATCH codec: 0 none, 3 lz4, 4 zstd */
+	int64		min_compaction_lag_ms;
+	int64		delete_retention_ms;
+	int64		timestamp_after_max_ms;
+} TopicSettings;
+
+/* Hooks that refuse what a topic cannot honour; called from _PG_init. */
+extern void topic_init(void);
+
+/* OID of access method "topic", or InvalidOid without the extension. */
+extern Oid	topic_am_oid(void);
+
+extern bool relation_is_topic(Relation rel);
+
+/*
+ * topic_open: resolves a name through search_path, as regclass does, and
+ * opens the topic.  Errors: 42P01 no such relation, 42809 not a topic.
+ * topic_close closes it and keeps the lock.
+ */
+extern Relation topic_open(const char *name, LOCKMODE lockmode);
+extern void topic_close(Relation rel);
+
+/*
+ * topic_settings: the settings in force, from a cache in the relcache entry.
+ * Valid until the next invalidation message is processed: copy what must last.
+ * partitions is never less than what restored rows called for.
+ */
+extern const TopicSettings *topic_settings(Relation rel);
+
+/*
+ * topic_name: "schema.topic", each part quoted where needed; palloc'd.
+ */
+extern char *topic_name(Relation rel);
+
+/* 22023 unless 0 <= partition < the topic's partitions. */
+extern void topic_check_partition(Relation rel, int32 partition);
+
+#endif							/* PGTOPIC_TOPIC_H */
