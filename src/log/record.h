@@ -39,7 +39,7 @@ typedef struct RecordHeader
  */
 typedef struct Batch
 {
-	char	   *data;			/* allocated with "allocate" semantics below */
+	char	   *data;			/* belongs to the caller, who may move it */
 	uint32		length;			/* bytes used, reserved envelope included */
 	uint32		capacity;
 	int32		count;			/* records */
@@ -119,6 +119,16 @@ extern uint32 batch_crc(uint16 attributes, int32 last_offset_delta,
 						int64 producer_id, int16 producer_epoch,
 						int32 base_sequence, int32 nrecords,
 						const char *records, size_t length);
+
+/* Bytes that a batch needs beside its records. */
+#define BATCH_RESERVED_BYTES	66
+
+/*
+ * batch_init: an empty batch in "capacity" bytes at "data", which the caller
+ * owns and may replace by a larger copy: BATCH_RESERVED_BYTES and the records.
+ */
+extern void batch_init(Batch *batch, char *data, uint32 capacity,
+					   uint16 attributes);
 
 /*
  * batch_fits: whether one more record of this size would leave the batch
