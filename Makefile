@@ -1,0 +1,79 @@
+# pgtopic: Kafka's topics inside PostgreSQL
+#
+#   make && sudo make install     build and install
+#   make installcheck             tests, against a running server that has
+#                                 shared_preload_libraries = 'pgtopic'
+#   make unitcheck                tests of the pure code, no server
+#   make META.json                copy the version from pgtopic.control
+#   make dist                     archive of the last commit, for PGXN
+#
+# PG_CONFIG chooses the PostgreSQL installation: make PG_CONFIG=/path/pg_config
+
+EXTENSION = pgtopic
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" pgtopic.control)
+DATA = $(sort $(wildcard sql/install/pgtopic--*.sql))
+
+# One library of all rooms.  src/client is a program of its own.
+MODULE_big = pgtopic
+PGFILEDESC = "pgtopic - Kafka's topics inside PostgreSQL"
+SOURCES := $(sort $(filter-out src/client/%,$(wildcard src/*.c src/*/*.c)))
+OBJS = $(SOURCES:.c=.o)
+DEPS = $(SOURCES:.c=.d)
+
+# PostgreSQL's headers are not written for these two warnings of -Wextra.
+# "make WERROR=" builds where a newer compiler has new opinions.
+WERROR = -Werror
+PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers $(WERROR)
+SHLIB_LINK = -Wl,--version-script=$(srcdir)/src/exports.map
+
+# Regression tests run in this order against one database that has the
+# extension; isolation specs live beside the other kinds of tests.
+REGRESS = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
+REGRESS_OPTS = --load-extension=pgtopic
+ISOLATION = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test --load-extension=pgtopic
+
+# The TAP tests start servers of their own, which root may not.
+TAP_TESTS := $(shell test "$$(id -u)" != 0 && perl -MIPC::Run -e 1 2>/dev/null && echo 1)
+PROVE_TESTS = test/t/*.pl
+
+EXTRA_CLEAN = $(DEPS) results regression.diffs regression.out output_iso tmp_check
+
+# No bitcode: it would need the clang that PostgreSQL was built with, and the
+# functions here are called, not inlined.
+override with_llvm := no
+
+PG_CONFIG ?= pg_config
+ifneq ($(shell expr "$$($(PG_CONFIG) --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')" '>=' 15),1)
+$(error pgtopic needs PostgreSQL 15 or later; set PG_CONFIG=/path/to/pg_config)
+endif
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# A changed header rebuilds what includes it.  PGXS does that only where
+# PostgreSQL itself was configured with --enable-depend.
+-include $(DEPS)
+
+$(shlib): src/exports.map
+
+ifndef TAP_TESTS
+installcheck: no-tap
+.PHONY: no-tap
+no-tap:
+	@echo 'NOTE: TAP tests are skipped: they need an ordinary user and the Perl module IPC::Run'
+endif
+
+.PHONY: unitcheck
+unitcheck:
+	$(MAKE) -C test/unit check PG_CONFIG='$(PG_CONFIG)'
+
+.PHONY: META.json
+META.json:
+	sed -i -e '/"meta-spec"/,/}/!s/\("version": *"\)[^"]*/\1$(EXTVERSION)/' \
+		-e 's/pgtopic--[^"]*\.sql/pgtopic--$(EXTVERSION).sql/' $@
+
+.PHONY: dist
+dist:
+	git archive --format zip --prefix=pgtopic-$(EXTVERSION)/ --output pgtopic-$(EXTVERSION).zip HEAD
