@@ -30,7 +30,40 @@
 typedef RelFileNode RelFileLocator;
 #define RelationFileLocator(rel) ((rel)->rd_node)
 #define RelFileLocatorEquals(a, b) RelFileNodeEquals(a, b)
-#define XLogRecGetBlockTagLocator XLogRecGetBlockTag
+#endif
+
+/* The resource manager: its struct is const, conflicts name the kind, from 16. */
+#if PG_VERSION_NUM >= 160000
+#define RmgrDataArg(rmgr) (rmgr)
+#define ResolveTopicConflict(xid, locator) \
+	ResolveRecoveryConflictWithSnapshot((xid), false, (locator))
+#else
+#define RmgrDataArg(rmgr) ((RmgrData *) (rmgr))
+#define ResolveTopicConflict(xid, locator) \
+	ResolveRecoveryConflictWithSnapshot((xid), (locator))
+#endif
+
+/* The commit log's oldest xid: renamed in 17. */
+#if PG_VERSION_NUM >= 170000
+#define OldestClogXid() (TransamVariables->oldestClogXid)
+#else
+#define OldestClogXid() (ShmemVariableCache->oldestClogXid)
+#endif
+
+/* Lengthening a file by zeroed blocks: one call from 16. */
+#if PG_VERSION_NUM >= 160000
+#define SmgrZeroExtend(reln, blkno, nblocks) \
+	smgrzeroextend((reln), MAIN_FORKNUM, (blkno), (nblocks), false)
+#else
+static inline void
+SmgrZeroExtend(SMgrRelation reln, BlockNumber blkno, int nblocks)
+{
+	PGAlignedBlock zero;
+
+	memset(zero.data, 0, BLCKSZ);
+	for (int i = 0; i < nblocks; i++)
+		smgrextend(reln, MAIN_FORKNUM, blkno + i, zero.data, false);
+}
 #endif
 
 #endif							/* PGTOPIC_COMPAT_H */

@@ -1,0 +1,473 @@
+/*-------------------------------------------------------------------------
+ *
+ * directory.c
+ *	  Reading block 0, lanes and extents: which page holds an offset, a time,
+ *	  a transaction.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "log/directory.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+static HTAB *topic_caches = NULL;
+
+static void
+forget_cache(TopicCache *cache)
+{
+	if (cache->tails)
+		pfree(cache->tails);
+	hash_search(topic_caches, &cache->relid, HASH_REMOVE, NULL);
+}
+
+/*
+ * A relation whose files may have changed is looked at afresh: the number of
+ * a file can be used again, and a page of the new one must not be guessed.
+ */
+static void
+forget_relation(Datum arg, Oid relid)
+{
+	TopicCache *cache;
+
+	if (topic_caches == NULL)
+		return;
+	if (OidIsValid(relid))
+	{
+		cache = hash_search(topic_caches, &relid, HASH_FIND, NULL);
+		if (cache != NULL)
+			forget_cache(cache);
+	}
+	else
+	{
+		HASH_SEQ_STATUS status;
+
+		hash_seq_init(&status, topic_caches);
+		while ((cache = hash_seq_search(&status)) != NULL)
+			forget_cache(cache);
+	}
+}
+
+void
+directory_init(void)
+{
+	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
+}
+
+TopicCache *
+directory_cache(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+	TopicCache *cache;
+	bool		found;
+
+	if (topic_caches == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = sizeof(TopicCache);
+		ctl.hcxt = TopMemoryContext;
+		topic_caches = hash_create("pgtopic files", 16, &ctl,
+								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	cache = hash_search(topic_caches, &relid, HASH_ENTER, &found);
+	if (found && RelFileLocatorEquals(cache->locator, RelationFileLocator(rel)))
+		return cache;
+	if (found && cache->tails)
+		pfree(cache->tails);
+	memset(cache, 0, sizeof(TopicCache));
+	cache->relid = relid;
+	cache->locator = RelationFileLocator(rel);
+	return cache;
+}
+
+void
+directory_corrupted(Relation rel, BlockNumber block, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("topic \"%s\" is corrupted in block %u",
+					RelationGetRelationName(rel), block),
+			 errdetail("%s.", what),
+			 errhint("SELECT topic.verify() lists all damage; restore the topic from a backup.")));
+}
+
+void
+directory_copy_page(Relation rel, BlockNumber block, BufferAccessStrategy strategy, char *copy)
+{
+	Buffer		buffer = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	memcpy(copy, BufferGetPage(buffer), BLCKSZ);
+	UnlockReleaseBuffer(buffer);
+}
+
+static DirOpaque *
+dir_opaque(Page page)
+{
+	return (DirOpaque *) ((char *) page + BLCKSZ - sizeof(DirOpaque));
+}
+
+void
+directory_read_meta(Relation rel, TopicMeta *meta)
+{
+	PGAlignedBlock copy;
+
+	directory_copy_page(rel, TOPIC_META_BLOCK, NULL, copy.data);
+	memcpy(meta, copy.data + DATA_PAGE_START, sizeof(TopicMeta));
+	if (dir_opaque(copy.data)->page_id != TOPIC_META_PAGE_ID || meta->magic != TOPIC_MAGIC)
+		directory_corrupted(rel, TOPIC_META_BLOCK, "Block is not the meta page of a topic");
+	if (meta->version > TOPIC_FORMAT_VERSION)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("topic \"%s\" has storage format %u, this version of pgtopic reads up to %u",
+						RelationGetRelationName(rel), meta->version, TOPIC_FORMAT_VERSION),
+				 errhint("Install the version of pgtopic that wrote it.")));
+}
+
+/* The lane page's block, or 0: from the cache, else from the meta page. */
+BlockNumber
+directory_lane_block(Relation rel, int32 lane)
+{
+	TopicCache *cache = directory_cache(rel);
+	int			slot = lane / LANES_PER_PAGE;
+
+	Assert(lane >= 0 && lane < TOPIC_MAX_PARTITIONS);
+	if (cache->incarnation == 0 || cache->lane_page[slot] == 0)
+	{
+		TopicMeta	meta;
+
+		directory_read_meta(rel, &meta);
+		cache = directory_cache(rel);
+		cache->incarnation = meta.incarnation;
+		memcpy(cache->lane_page, meta.lane_page, sizeof(meta.lane_page));
+	}
+	return cache->lane_page[slot];
+}
+
+LaneEntry *
+directory_lane_entry(Page page, int32 lane)
+{
+	return (LaneEntry *) ((char *) page + DATA_PAGE_START) + lane % LANES_PER_PAGE;
+}
+
+void
+directory_read_lane(Relation rel, int32 lane, LaneMap *map)
+{
+	BlockNumber block = directory_lane_block(rel, lane);
+	PGAlignedBlock copy;
+	DirOpaque  *opaque = dir_opaque(copy.data);
+
+	map->rel = rel;
+	map->lane = lane;
+	map->incarnation = directory_cache(rel)->incarnation;
+	map->leaf_valid = false;
+	if (block == 0)
+	{
+		memset(&map->entry, 0, sizeof(LaneEntry));
+		return;
+	}
+	directory_copy_page(rel, block, NULL, copy.data);
+	if (opaque->page_id != TOPIC_LANE_PAGE_ID ||
+		opaque->incarnation != map->incarnation ||
+		opaque->first_seq != lane - lane % LANES_PER_PAGE)
+		directory_corrupted(rel, block, "Block is not the expected lane page");
+	map->entry = *directory_lane_entry(copy.data, lane);
+}
+
+/* Copies a node's entries. */
+static void
+read_node(LaneMap *map, BlockNumber block, int level, uint32 first_seq, DirEntry *entries)
+{
+	PGAlignedBlock copy;
+	DirOpaque  *opaque = dir_opaque(copy.data);
+
+	directory_copy_page(map->rel, block, NULL, copy.data);
+	if (opaque->page_id != TOPIC_NODE_PAGE_ID ||
+		opaque->incarnation != map->incarnation ||
+		opaque->level != level || opaque->first_seq != first_seq)
+		directory_corrupted(map->rel, block, "Block is not the expected directory node");
+	memcpy(entries, copy.data + DATA_PAGE_START, NODE_FANOUT * sizeof(DirEntry));
+}
+
+/* Extents below one entry of a node of this level. */
+static uint32
+node_stride(int level)
+{
+	uint32		stride = 1;
+
+	while (level-- > 0)
+		stride *= NODE_FANOUT;
+	return stride;
+}
+
+/* What a search asks of an entry: does the wanted place lie at or before it? */
+typedef enum SearchKey
+{
+	SEARCH_SEQ,
+	SEARCH_OFFSET,				/* last entry with first_offset <= key */
+	SEARCH_TIME,				/* first entry with max_timestamp >= key */
+	SEARCH_XID					/* first entry with max_fxid >= key */
+} SearchKey;
+
+/* Index within [low, high] of the entry to descend into. */
+static int
+search_entries(const DirEntry *entries, int low, int high, SearchKey what, int64 key)
+{
+	if (what == SEARCH_OFFSET)
+	{
+		while (low < high)
+		{
+			int			mid = (low + high + 1) / 2;
+
+			if ((int64) entries[mid].first_offset <= key)
+				low = mid;
+			else
+				high = mid - 1;
+		}
+		return low;
+	}
+	for (int i = low; i < high; i++)
+	{
+		if (!entries[i].closed ||
+			(what == SEARCH_TIME && entries[i].max_timestamp >= key) ||
+			(what == SEARCH_XID && entries[i].max_fxid >= (uint64) key))
+			return i;
+	}
+	return high;
+}
+
+/*
+ * Descends from the root; head_seq and next_seq limit what of each node is
+ * looked at.  The lane must not be empty.
+ */
+static uint32
+directory_search(LaneMap *map, SearchKey what, int64 key, DirEntry *entry)
+{
+	const LaneEntry *lane = &map->entry;
+	uint32		last_seq = lane->next_seq - 1;
+	BlockNumber block = lane->root;
+	uint32		first_seq = 0;
+
+	Assert(lane->next_seq > lane->head_seq);
+	if (lane->height == 0)
+	{
+		int			i = (what == SEARCH_SEQ) ? (int) key :
+			search_entries(lane->extents, lane->head_seq, last_seq, what, key);
+
+		*entry = lane->extents[i];
+		return i;
+	}
+
+	for (int level = lane->height - 1;; level--)
+	{
+		DirEntry	nodes[NODE_FANOUT];
+		DirEntry   *entries = (level == 0) ? map->leaf : nodes;
+		uint32		stride = node_stride(level);
+		int			low = (lane->head_seq > first_seq) ? (lane->head_seq - first_seq) / stride : 0;
+		int			high = Min((last_seq - first_seq) / stride, NODE_FANOUT - 1);
+		int			i;
+
+		read_node(map, block, level, first_seq, entries);
+		if (what == SEARCH_SEQ)
+			i = ((uint32) key - first_seq) / stride;
+		else
+			i = search_entries(entries, low, high, what, key);
+		if (level == 0)
+		{
+			map->leaf_valid = true;
+			map->leaf_first_seq = first_seq;
+			*entry = map->leaf[i];
+			return first_seq + i;
+		}
+		first_seq += i * stride;
+		block = entries[i].block;
+	}
+}
+
+void
+directory_extent(LaneMap *map, uint32 seq, DirEntry *entry)
+{
+	Assert(seq >= map->entry.head_seq && seq < map->entry.next_seq);
+	if (map->entry.height > 0 && map->leaf_valid &&
+		seq >= map->leaf_first_seq && seq < map->leaf_first_seq + NODE_FANOUT)
+		*entry = map->leaf[seq - map->leaf_first_seq];
+	else
+		directory_search(map, SEARCH_SEQ, seq, entry);
+}
+
+uint32
+directory_find_offset(LaneMap *map, RecordOffset offset, DirEntry *entry)
+{
+	return directory_search(map, SEARCH_OFFSET, offset, entry);
+}
+
+uint32
+directory_find_time(LaneMap *map, int64 ms, DirEntry *entry)
+{
+	return directory_search(map, SEARCH_TIME, ms, entry);
+}
+
+uint32
+directory_find_xid(LaneMap *map, uint64 fxid, DirEntry *entry)
+{
+	return directory_search(map, SEARCH_XID, (int64) fxid, entry);
+}
+
+/* Whether page "index" of the extent has been written; copies it. */
+static bool
+copy_if_valid(LaneMap *map, uint32 seq, BlockNumber start, int index, char *copy)
+{
+	PageIdentity id = {map->incarnation, seq, map->lane, index};
+
+	directory_copy_page(map->rel, start + index, NULL, copy);
+	return data_page_is(copy, &id);
+}
+
+int
+directory_valid_pages(LaneMap *map, uint32 seq, BlockNumber start)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(map->rel);
+	int			low = 0;		/* pages below are valid */
+	int			high = extent_pages(seq);
+	PGAlignedBlock copy;
+
+	if (nblocks < start + high)
+		high = (nblocks > start) ? nblocks - start : 0;
+	while (low < high)
+	{
+		int			mid = (low + high) / 2;
+
+		if (copy_if_valid(map, seq, start, mid, copy.data))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/*
+ * Whether the remembered page is still the lane's last, or the page before
+ * it; if so *tail is the last.
+ */
+static bool
+follow_tail(LaneMap *map, TailRef *tail, char *copy)
+{
+	BlockNumber nblocks = InvalidBlockNumber;
+
+	for (int hops = 0; hops < 3; hops++)
+	{
+		PageIdentity id = {map->incarnation, tail->seq, map->lane, tail->index};
+
+		directory_copy_page(map->rel, tail->block, NULL, copy);
+		if (!data_page_is(copy, &id))
+			return false;
+		if (!(data_opaque(copy)->flags & DATA_PAGE_HAS_NEXT))
+			return true;
+		if (tail->index + 1 >= extent_pages(tail->seq))
+			return false;
+		if (nblocks == InvalidBlockNumber)
+			nblocks = RelationGetNumberOfBlocks(map->rel);
+		if (tail->block + 1 >= nblocks)
+			return false;
+		tail->index++;
+		tail->block++;
+	}
+	return false;
+}
+
+bool
+directory_find_tail(LaneMap *map, TailRef *tail, char *copy)
+{
+	TopicCache *cache = directory_cache(map->rel);
+	uint32		seq = map->entry.next_seq - 1;
+	DirEntry	extent;
+	int			pages;
+
+	if (map->entry.next_seq == map->entry.head_seq)
+		return false;
+	if (map->lane < cache->ntails && cache->tails[map->lane].block != 0 &&
+		cache->tails[map->lane].seq >= seq)
+	{
+		*tail = cache->tails[map->lane];
+		if (follow_tail(map, tail, copy))
+			return true;
+	}
+	/* a page with a successor in a later extent: that was opened meanwhile */
+	for (;;)
+	{
+		directory_extent(map, seq, &extent);
+		pages = directory_valid_pages(map, seq, extent.block);
+		if (pages == 0)
+			directory_corrupted(map->rel, extent.block, "Extent has no valid first page");
+		tail->seq = seq;
+		tail->index = pages - 1;
+		tail->block = extent.block + tail->index;
+		copy_if_valid(map, seq, extent.block, tail->index, copy);
+		if (tail->index + 1 < extent_pages(seq) ||
+			!(data_opaque(copy)->flags & DATA_PAGE_HAS_NEXT))
+			return true;
+		directory_read_lane(map->rel, map->lane, map);
+		if (map->entry.next_seq - 1 == seq)
+			directory_corrupted(map->rel, tail->block, "Page has a successor that the directory does not know");
+		seq = map->entry.next_seq - 1;
+	}
+}
+
+void
+log_lane_info(Relation rel, int32 lane, LaneInfo *info)
+{
+	LaneMap		map;
+	TailRef		tail;
+	PGAlignedBlock copy;
+
+	directory_read_lane(rel, lane, &map);
+	info->log_end = map.entry.initial_offset;
+	info->leader_epoch = 0;
+	if (directory_find_tail(&map, &tail, copy.data))
+	{
+		info->log_end = data_opaque(copy.data)->next_offset;
+		info->leader_epoch = data_opaque(copy.data)->leader_epoch;
+	}
+	info->log_start = map.entry.log_start;
+	info->frozen_upto = map.entry.frozen_upto;
+	info->head_seq = map.entry.head_seq;
+	info->next_seq = map.entry.next_seq;
+}
+
+int32
+log_lane_limit(Relation rel)
+{
+	TopicMeta	meta;
+
+	directory_read_meta(rel, &meta);
+	for (int i = TOPIC_LANE_PAGES - 1; i >= 0; i--)
+	{
+		if (meta.lane_page[i] != 0)
+			return Min((i + 1) * LANES_PER_PAGE, TOPIC_MAX_PARTITIONS);
+	}
+	return 0;
+}
+
+int32
+log_min_partitions(Relation rel)
+{
+	TopicMeta	meta;
+
+	directory_read_meta(rel, &meta);
+	return (int32) meta.min_partitions;
+}
+
+void
+log_uuid(Relation rel, pg_uuid_t *uuid)
+{
+	TopicMeta	meta;
+
+	directory_read_meta(rel, &meta);
+	memcpy(uuid->data, meta.uuid, sizeof(meta.uuid));
+}

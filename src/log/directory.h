@@ -1,0 +1,111 @@
+/*-------------------------------------------------------------------------
+ *
+ * directory.h
+ *	  Block 0, lanes and extents.  Inside the log room only.
+ *
+ * A LaneMap is a reader's copy of a lane's directory entry; what it points to
+ * stays readable until the log start moves past it.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTOPIC_LOG_DIRECTORY_H
+#define PGTOPIC_LOG_DIRECTORY_H
+
+#include "compat.h"
+#include "log/log.h"
+#include "log/page.h"
+#include "storage/bufmgr.h"
+
+/* Data page where a lane ends, or may end. */
+typedef struct TailRef
+{
+	BlockNumber block;
+	uint32		seq;
+	int			index;
+} TailRef;
+
+/* What a backend remembers of a relation's files; see directory_cache(). */
+typedef struct TopicCache
+{
+	Oid			relid;			/* hash key */
+	RelFileLocator locator;
+	uint32		incarnation;	/* 0: not read yet */
+	BlockNumber lane_page[TOPIC_LANE_PAGES];
+	int			ntails;
+	TailRef    *tails;			/* by lane; block 0 = not known */
+} TopicCache;
+
+typedef struct LaneMap
+{
+	Relation	rel;
+	int32		lane;
+	uint32		incarnation;
+	LaneEntry	entry;
+	/* the leaf looked at last */
+	bool		leaf_valid;
+	uint32		leaf_first_seq;
+	DirEntry	leaf[NODE_FANOUT];
+} LaneMap;
+
+extern void directory_init(void);
+
+/* The backend's memory of the relation's files; dropped by invalidations. */
+extern TopicCache *directory_cache(Relation rel);
+
+/* Copies the meta page.  XX001 if it is none, 0A000 for a later version. */
+extern void directory_read_meta(Relation rel, TopicMeta *meta);
+
+/* Copies a page of the relation under a share lock. */
+extern void directory_copy_page(Relation rel, BlockNumber block,
+								BufferAccessStrategy strategy, char *copy);
+
+/*
+ * directory_read_lane: copies a lane's entry.  A lane that does not exist yet
+ * reads as empty.
+ */
+extern void directory_read_lane(Relation rel, int32 lane, LaneMap *map);
+
+/* The buffer and position of a lane's entry; the lane page must exist. */
+extern LaneEntry *directory_lane_entry(Page page, int32 lane);
+extern BlockNumber directory_lane_block(Relation rel, int32 lane);
+
+/* Directory entry of extent seq in [head_seq, next_seq). */
+extern void directory_extent(LaneMap *map, uint32 seq, DirEntry *entry);
+
+/* The last extent whose first_offset is <= offset; the head if none is. */
+extern uint32 directory_find_offset(LaneMap *map, RecordOffset offset, DirEntry *entry);
+
+/* The first extent that may hold a timestamp >= ms; next_seq if none. */
+extern uint32 directory_find_time(LaneMap *map, int64 ms, DirEntry *entry);
+
+/* The first extent that may hold a writer >= fxid. */
+extern uint32 directory_find_xid(LaneMap *map, uint64 fxid, DirEntry *entry);
+
+/* The last valid page of the lane, by the directory; false for an empty lane. */
+extern bool directory_find_tail(LaneMap *map, TailRef *tail, char *copy);
+
+/* How many pages of an extent are in use: the rest is not written yet. */
+extern int	directory_valid_pages(LaneMap *map, uint32 seq, BlockNumber start);
+
+extern void directory_corrupted(Relation rel, BlockNumber block, const char *what) pg_attribute_noreturn();
+
+/* extent.c: writers, with the lane's heavyweight lock held */
+
+extern void extent_ensure_lane(Relation rel, int32 lane);
+extern void extent_ensure_file(Relation rel, BlockNumber nblocks);
+
+/*
+ * extent_open: adds an extent and its first, empty page, which continues after
+ * the given tail (whose buffer is locked and sealed here; InvalidBlockNumber
+ * for the lane's first extent).  start_at >= 0 makes an empty lane begin there.
+ */
+extern void extent_open(Relation rel, int32 lane, const TailRef *tail,
+						RecordOffset start_at, uint32 leader_epoch, TailRef *opened);
+
+/* The lane's heavyweight lock: serialises what takes more than one record. */
+#define LockLane(rel, lane)		LockPage((rel), (BlockNumber) (lane), ExclusiveLock)
+#define UnlockLane(rel, lane)	UnlockPage((rel), (BlockNumber) (lane), ExclusiveLock)
+
+#endif							/* PGTOPIC_LOG_DIRECTORY_H */
