@@ -1,0 +1,741 @@
+/*-------------------------------------------------------------------------
+ *
+ * pending.c
+ *	  Messages of the present transaction that are not appended yet.
+ *
+ * A topic's lanes are found through an array of chunks, which lives until the
+ * end of the transaction and remembers which lanes were written; so memory
+ * grows with the lanes in use and a walk over them is in ascending order, the
+ * order in which lanes are locked.  Topics are walked by OID.
+ *
+ * Within a lane batches stand in the order of the calls.  Their nesting
+ * levels never fall along a lane, because a subtransaction's batches are gone
+ * or its parent's when the parent goes on.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/subtrans.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "lib/ilist.h"
+#include "notify/notify.h"
+#include "producer/levels.h"
+#include "producer/pending.h"
+#include "producer/produced.h"
+#include "producer/producer.h"
+#include "producer/sticky.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#define LANES_PER_CHUNK			64
+#define BATCH_INITIAL_BYTES		512
+
+/* A record that goes to another batch may need longer varints there. */
+#define JOIN_BYTES_PER_RECORD	16
+
+/* So many batches of a lane are appended without an allocation. */
+#define APPENDS_ON_STACK		8
+
+typedef struct PendingBatch
+{
+	Batch		batch;
+	dlist_node	lane_node;		/* among its lane's batches */
+	dlist_node	level_node;		/* among its nesting level's */
+	PendingTopic *topic;
+	int			level;			/* nesting level of its subtransaction */
+	CommandId	cid;			/* of the newest message */
+	bool		log_append_time;
+} PendingBatch;
+
+typedef struct PendingLane
+{
+	dlist_head	batches;
+	ProducedRange *newest;		/* offsets of what was appended */
+	bool		appended;		/* in this transaction, rolled back or not */
+} PendingLane;
+
+typedef struct LaneChunk
+{
+	PendingLane lanes[LANES_PER_CHUNK];
+} LaneChunk;
+
+struct PendingTopic
+{
+	Oid			oid;
+	int32		nbatches;		/* pending */
+	int			nchunks;
+	LaneChunk **chunks;			/* by partition / LANES_PER_CHUNK, may be NULL */
+};
+
+/* Settings. */
+int			producer_append_at = APPEND_AT_COMMIT;
+static int	produce_buffer = 16 * 1024; /* kB */
+
+static const struct config_enum_entry append_at_options[] = {
+	{"commit", APPEND_AT_COMMIT, false},
+	{"call", APPEND_AT_CALL, false},
+	{NULL, 0, false}
+};
+
+/* Of topics and lanes, and of their batches; reset with the transaction. */
+static MemoryContext pending_context;
+static MemoryContext batch_context;
+
+/* Topics of this transaction, by OID, and the one used last. */
+static PendingTopic **topics;
+static int	ntopics;
+static int	topics_size;
+static PendingTopic *recent;
+
+static LevelLists levels;		/* of PendingBatch */
+static int64 pending_bytes;		/* allocated for batches */
+static int	pending_batches;
+
+/*
+ * Lowest nesting level of the batches that are being appended, else 0.  If it
+ * stays behind after an error, it is not known which of them are in the log,
+ * so that the subtransaction of that level must not commit.
+ */
+static int	appending_level;
+
+/* ---------- topics and lanes ---------- */
+
+/* Position of a topic in topics[], or where it belongs. */
+static int
+topic_position(Oid oid)
+{
+	int			low = 0;
+	int			high = ntopics;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (topics[middle]->oid < oid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static PendingTopic *
+find_topic(Oid oid)
+{
+	int			position;
+
+	if (recent != NULL && recent->oid == oid)
+		return recent;
+	position = topic_position(oid);
+	if (position < ntopics && topics[position]->oid == oid)
+		return recent = topics[position];
+	return NULL;
+}
+
+PendingTopic *
+pending_topic(Oid oid)
+{
+	PendingTopic *topic = find_topic(oid);
+	int			position;
+
+	if (topic != NULL)
+		return topic;
+
+	topic = MemoryContextAllocZero(pending_context, sizeof(PendingTopic));
+	topic->oid = oid;
+	if (ntopics == topics_size)
+	{
+		int			size = Max(8, topics_size * 2);
+		PendingTopic **larger = MemoryContextAlloc(pending_context,
+												   size * sizeof(PendingTopic *));
+
+		if (ntopics > 0)
+			memcpy(larger, topics, ntopics * sizeof(PendingTopic *));
+		topics = larger;
+		topics_size = size;
+	}
+	position = topic_position(oid);
+	memmove(&topics[position + 1], &topics[position],
+			(ntopics - position) * sizeof(PendingTopic *));
+	topics[position] = topic;
+	ntopics++;
+	return recent = topic;
+}
+
+static PendingLane *
+get_lane(PendingTopic *topic, int32 partition)
+{
+	int			chunk = partition / LANES_PER_CHUNK;
+
+	if (unlikely(chunk >= topic->nchunks))
+	{
+		int			n = chunk + 1;
+		LaneChunk **larger = MemoryContextAllocZero(pending_context,
+													n * sizeof(LaneChunk *));
+
+		if (topic->nchunks > 0)
+			memcpy(larger, topic->chunks, topic->nchunks * sizeof(LaneChunk *));
+		topic->chunks = larger;
+		topic->nchunks = n;
+	}
+	if (unlikely(topic->chunks[chunk] == NULL))
+		topic->chunks[chunk] = MemoryContextAllocZero(pending_context,
+													  sizeof(LaneChunk));
+	return &topic->chunks[chunk]->lanes[partition % LANES_PER_CHUNK];
+}
+
+/* The next lane at or after *partition that is known; NULL at the end. */
+static PendingLane *
+next_lane(PendingTopic *topic, int32 *partition)
+{
+	for (; *partition / LANES_PER_CHUNK < topic->nchunks; ++*partition)
+	{
+		LaneChunk  *chunk = topic->chunks[*partition / LANES_PER_CHUNK];
+
+		if (chunk != NULL)
+			return &chunk->lanes[*partition % LANES_PER_CHUNK];
+		*partition += LANES_PER_CHUNK - 1;
+	}
+	return NULL;
+}
+
+RecordOffset
+pending_last_offset(PendingTopic *topic, int32 partition)
+{
+	return produced_last_offset(get_lane(topic, partition)->newest);
+}
+
+/* ---------- batches ---------- */
+
+static PendingBatch *
+make_batch(PendingTopic *topic, PendingLane *lane, int level,
+		   bool log_append_time, int64 record_bytes)
+{
+	Size		capacity = Max(BATCH_INITIAL_BYTES,
+							   BATCH_RESERVED_BYTES + record_bytes);
+	PendingBatch *batch = MemoryContextAlloc(batch_context, sizeof(PendingBatch));
+
+	batch_init(&batch->batch, MemoryContextAlloc(batch_context, capacity),
+			   (uint32) capacity, 0);
+	batch->topic = topic;
+	batch->level = level;
+	batch->log_append_time = log_append_time;
+	dlist_push_tail(level_list(&levels, pending_context, level),
+					&batch->level_node);
+	dlist_push_tail(&lane->batches, &batch->lane_node);
+	topic->nbatches++;
+	pending_batches++;
+	pending_bytes += capacity + sizeof(PendingBatch);
+	return batch;
+}
+
+static void
+drop_batch(PendingBatch *batch)
+{
+	dlist_delete(&batch->lane_node);
+	dlist_delete(&batch->level_node);
+	batch->topic->nbatches--;
+	pending_batches--;
+	pending_bytes -= batch->batch.capacity + sizeof(PendingBatch);
+	pfree(batch->batch.data);
+	pfree(batch);
+}
+
+/* Makes room for so many bytes more. */
+static void
+reserve_bytes(Batch *batch, int64 bytes)
+{
+	Size		needed = batch->length + bytes;
+	Size		capacity;
+
+	if (likely(needed <= batch->capacity))
+		return;
+	capacity = Max(needed, (Size) batch->capacity * 2);
+	if (needed <= BATCH_TARGET_BYTES)
+		capacity = Min(capacity, BATCH_TARGET_BYTES);
+	batch->data = repalloc(batch->data, capacity);
+	pending_bytes += capacity - batch->capacity;
+	batch->capacity = (uint32) capacity;
+}
+
+static void
+copy_record(Batch *to, int64 timestamp, const DecodedRecord *record)
+{
+	RecordHeader *headers = NULL;
+	RecordBytes rest = record->headers;
+	int			i;
+
+	if (record->nheaders > 0)
+		headers = palloc(record->nheaders * sizeof(RecordHeader));
+	for (i = 0; i < record->nheaders; i++)
+		(void) record_next_header(&rest, &headers[i]);
+	batch_add(to, timestamp, (int32) to->next_offset_delta,
+			  record->key, record->value, headers, record->nheaders);
+	if (headers != NULL)
+		pfree(headers);
+}
+
+/*
+ * join_last: a lane's last batch goes into the one before it if they are of
+ * the same subtransaction by now.  So that a loop with a savepoint around
+ * every message makes one batch and not one for each.  Done when the lane is
+ * used again and not when the subtransaction commits, where an error, such as
+ * one of memory, must not happen any more.
+ */
+static PendingBatch *
+join_last(PendingLane *lane, PendingBatch *last)
+{
+	PendingBatch *previous = dlist_container(PendingBatch, lane_node,
+											 dlist_prev_node(&lane->batches,
+															 &last->lane_node));
+	size_t		left;
+	const char *from = batch_records(&last->batch, &left);
+	int64		bytes = left + (int64) last->batch.count * JOIN_BYTES_PER_RECORD;
+	DecodedRecord record;
+
+	if (previous->level != last->level ||
+		previous->log_append_time != last->log_append_time ||
+		!batch_fits(&previous->batch, bytes))
+		return last;
+
+	reserve_bytes(&previous->batch, bytes);
+	while (left > 0)
+	{
+		int64		size = record_length(from, left);
+
+		if (size <= 0 || size > left || !record_decode(from, size, &record))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("invalid message in the produce buffer")));
+		copy_record(&previous->batch,
+					last->batch.base_timestamp + record.timestamp_delta, &record);
+		from += size;
+		left -= size;
+	}
+	previous->cid = Max(previous->cid, last->cid);
+	drop_batch(last);
+	return previous;
+}
+
+/* The batch of a lane that may take one more message, or NULL. */
+static PendingBatch *
+open_batch(PendingLane *lane, int level, bool log_append_time)
+{
+	PendingBatch *last;
+
+	if (dlist_is_empty(&lane->batches))
+		return NULL;
+	last = dlist_tail_element(PendingBatch, lane_node, &lane->batches);
+	if (dlist_has_prev(&lane->batches, &last->lane_node))
+		last = join_last(lane, last);
+	if (last->level != level || last->log_append_time != log_append_time)
+		return NULL;
+	return last;
+}
+
+static inline int64
+message_record_size(const Batch *batch, const Message *message)
+{
+	int64		delta = 0;
+	int32		offset_delta = 0;
+
+	if (batch != NULL)
+	{
+		delta = message->timestamp - batch->base_timestamp;
+		offset_delta = (int32) batch->next_offset_delta;
+	}
+	return record_size(delta, offset_delta, message->key, message->value,
+					   message->headers, message->nheaders);
+}
+
+/* What an earlier error left behind makes it impossible to go on. */
+static void
+check_appended_before(void)
+{
+	if (unlikely(appending_level != 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_IN_FAILED_SQL_TRANSACTION),
+				 errmsg("messages of this transaction could not be appended"),
+				 errdetail("Appending failed inside a savepoint, but some of the messages had been produced before it."),
+				 errhint("Roll back the whole transaction and try again.")));
+}
+
+void
+pending_add(PendingTopic *topic, int32 partition, const Message *message,
+			bool log_append_time, CommandId cid)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	PendingLane *lane = get_lane(topic, partition);
+	PendingBatch *batch;
+	int64		size = -1;
+
+	check_appended_before();
+	batch = open_batch(lane, level, log_append_time);
+	if (batch != NULL)
+	{
+		size = message_record_size(&batch->batch, message);
+		if (size >= 0 && !batch_fits(&batch->batch, size))
+			batch = NULL;
+	}
+	if (batch == NULL)
+	{
+		size = message_record_size(NULL, message);
+		if (size >= 0)
+			batch = make_batch(topic, lane, level, log_append_time, size);
+	}
+	if (size < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("message is too large"),
+				 errdetail("A message can take %d bytes at most.", RECORD_MAX_BYTES)));
+
+	reserve_bytes(&batch->batch, size);
+	batch_add(&batch->batch, message->timestamp,
+			  (int32) batch->batch.next_offset_delta,
+			  message->key, message->value, message->headers, message->nheaders);
+	batch->cid = cid;
+
+	if (unlikely(pending_bytes > (int64) produce_buffer * 1024))
+		pending_flush(InvalidOid);
+}
+
+/* ---------- appending ---------- */
+
+/*
+ * The transaction ids of all nesting levels, [0] is the transaction's.
+ * Getting the innermost one assigns all others.
+ */
+static TransactionId *
+level_xids(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	TransactionId xid = GetCurrentTransactionId();
+	TransactionId *xids = MemoryContextAlloc(batch_context,
+											 level * sizeof(TransactionId));
+
+	for (;;)
+	{
+		xids[--level] = xid;
+		if (level == 0)
+			return xids;
+		xid = SubTransGetParent(xid);
+	}
+}
+
+/* Appends batches, the first of which has the lowest nesting level. */
+static void
+append_batches(Relation rel, int32 partition, PendingLane *lane,
+			   AppendBatch *appends, int n, int level)
+{
+	lane->appended = true;
+	appending_level = level;
+	log_append(rel, partition, appends, n);
+}
+
+static void
+flush_lane(Relation rel, int32 partition, PendingLane *lane,
+		   const TransactionId *xids)
+{
+	AppendBatch on_stack[APPENDS_ON_STACK];
+	AppendBatch *appends = on_stack;
+	PendingBatch *batch;
+	dlist_iter	iter;
+	int			n = 0;
+	int			i;
+
+	dlist_foreach(iter, &lane->batches)
+		n++;
+	if (n > APPENDS_ON_STACK)
+		appends = MemoryContextAlloc(batch_context, n * sizeof(AppendBatch));
+
+	n = 0;
+	dlist_foreach(iter, &lane->batches)
+	{
+		batch = dlist_container(PendingBatch, lane_node, iter.cur);
+		appends[n].batch = &batch->batch;
+		appends[n].xid = xids[batch->level - 1];
+		appends[n].cid = batch->cid;
+		appends[n].log_append_time = batch->log_append_time;
+		appends[n].at_offset = -1;
+		appends[n].base_offset = -1;
+		n++;
+	}
+
+	batch = dlist_head_element(PendingBatch, lane_node, &lane->batches);
+	append_batches(rel, partition, lane, appends, n, batch->level);
+	for (i = 0; i < n; i++)
+	{
+		batch = dlist_head_element(PendingBatch, lane_node, &lane->batches);
+		produced_add(pending_context, &lane->newest, RelationGetRelid(rel),
+					 partition, batch->level, appends[i].base_offset,
+					 appends[i].base_offset + batch->batch.next_offset_delta - 1);
+		drop_batch(batch);
+	}
+	appending_level = 0;
+	if (appends != on_stack)
+		pfree(appends);
+}
+
+/*
+ * The relation is gone if it was dropped in this transaction, and the
+ * messages with it; whoever dropped it has flushed what a savepoint before
+ * the drop can bring back.
+ */
+static void
+flush_topic(PendingTopic *topic, const TransactionId *xids)
+{
+	Relation	rel = try_table_open(topic->oid, RowExclusiveLock);
+	PendingLane *lane;
+	int32		partition;
+
+	for (partition = 0;
+		 topic->nbatches > 0 && (lane = next_lane(topic, &partition)) != NULL;
+		 partition++)
+	{
+		if (dlist_is_empty(&lane->batches))
+			continue;
+		if (rel != NULL)
+			flush_lane(rel, partition, lane, xids);
+		while (!dlist_is_empty(&lane->batches))
+			drop_batch(dlist_head_element(PendingBatch, lane_node,
+										  &lane->batches));
+	}
+
+	sticky_advance(topic->oid);
+	if (rel != NULL)
+		table_close(rel, NoLock);
+}
+
+void
+pending_flush(Oid oid)
+{
+	TransactionId *xids;
+	int			i;
+
+	check_appended_before();
+	if (OidIsValid(oid) ? !producer_has_pending(oid) : pending_batches == 0)
+		return;
+
+	xids = level_xids();
+	for (i = 0; i < ntopics; i++)
+	{
+		if (topics[i]->nbatches > 0 &&
+			(!OidIsValid(oid) || topics[i]->oid == oid))
+			flush_topic(topics[i], xids);
+	}
+	pfree(xids);
+
+	/* so that large transactions do not fragment the context */
+	if (pending_batches == 0)
+		MemoryContextReset(batch_context);
+}
+
+void
+pending_append(Relation rel, int32 partition, Batch *batch,
+			   RecordOffset at_offset, CommandId cid)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	PendingLane *lane = get_lane(pending_topic(RelationGetRelid(rel)), partition);
+	AppendBatch append = {0};
+
+	pending_flush(RelationGetRelid(rel));
+	append.batch = batch;
+	append.xid = GetCurrentTransactionId();
+	append.cid = cid;
+	append.at_offset = at_offset;
+	append_batches(rel, partition, lane, &append, 1, level);
+	produced_add(pending_context, &lane->newest, RelationGetRelid(rel),
+				 partition, level, append.base_offset,
+				 append.base_offset + batch->next_offset_delta - 1);
+	appending_level = 0;
+}
+
+/* ---------- ends of transactions and subtransactions ---------- */
+
+static void
+at_subabort(int level)
+{
+	int			i;
+
+	for (i = levels.n; i >= level; i--)
+	{
+		dlist_head *list = &levels.heads[i - 1];
+
+		while (!dlist_is_empty(list))
+			drop_batch(dlist_tail_element(PendingBatch, level_node, list));
+	}
+	if (appending_level >= level)
+		appending_level = 0;
+	produced_at_subabort(level);
+}
+
+/* Must not fail, hence allocates nothing. */
+static void
+at_subcommit(int level)
+{
+	dlist_head *list;
+
+	produced_at_subcommit(level);
+	if (level > levels.n)
+		return;
+	list = &levels.heads[level - 1];
+	while (!dlist_is_empty(list))
+	{
+		PendingBatch *batch = dlist_container(PendingBatch, level_node,
+											  dlist_pop_head_node(list));
+
+		batch->level--;
+		dlist_push_tail(&levels.heads[level - 2], &batch->level_node);
+	}
+}
+
+static void
+pending_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+						 SubTransactionId parentSubid, void *arg)
+{
+	if (ntopics == 0)
+		return;
+	switch (event)
+	{
+		case SUBXACT_EVENT_PRE_COMMIT_SUB:
+			if (appending_level == GetCurrentTransactionNestLevel())
+				check_appended_before();
+			break;
+		case SUBXACT_EVENT_COMMIT_SUB:
+			at_subcommit(GetCurrentTransactionNestLevel());
+			break;
+		case SUBXACT_EVENT_ABORT_SUB:
+			at_subabort(GetCurrentTransactionNestLevel());
+			break;
+		case SUBXACT_EVENT_START_SUB:
+			break;
+	}
+}
+
+/* Wakes those who wait for the lanes that this transaction has written. */
+static void
+signal_waiters(void)
+{
+	int			i;
+
+	for (i = 0; i < ntopics; i++)
+	{
+		PendingTopic *topic = topics[i];
+		PendingLane *lane;
+		int32		partition;
+
+		for (partition = 0; (lane = next_lane(topic, &partition)) != NULL; partition++)
+		{
+			if (lane->appended)
+				notify_signal(topic->oid, partition);
+		}
+	}
+}
+
+static void
+forget_transaction(void)
+{
+	produced_at_eoxact();
+	topics = NULL;
+	ntopics = 0;
+	topics_size = 0;
+	recent = NULL;
+	memset(&levels, 0, sizeof(levels));
+	pending_bytes = 0;
+	pending_batches = 0;
+	appending_level = 0;
+	MemoryContextReset(batch_context);
+	MemoryContextReset(pending_context);
+}
+
+/*
+ * An abort wakes waiters too: what it had appended early has held them up.
+ * After PREPARE the messages hold them up still.
+ */
+static void
+pending_xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			pending_flush(InvalidOid);
+			produced_prepare_commit();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			pending_flush(InvalidOid);
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			if (event == XACT_EVENT_COMMIT)
+				produced_at_commit();
+			if (ntopics > 0)
+			{
+				if (event != XACT_EVENT_PREPARE)
+					signal_waiters();
+				forget_transaction();
+			}
+			log_at_eoxact();
+			break;
+		default:
+			/* parallel workers produce nothing */
+			break;
+	}
+}
+
+/* ---------- the door ---------- */
+
+bool
+producer_has_pending(Oid oid)
+{
+	PendingTopic *topic;
+
+	if (pending_batches == 0)
+		return false;
+	topic = find_topic(oid);
+	return topic != NULL && topic->nbatches > 0;
+}
+
+void
+producer_flush(Oid topic)
+{
+	pending_flush(topic);
+}
+
+void
+pending_init(void)
+{
+	pending_context = AllocSetContextCreate(TopMemoryContext,
+											"pgtopic topics produced to",
+											ALLOCSET_SMALL_SIZES);
+	batch_context = AllocSetContextCreate(TopMemoryContext,
+										  "pgtopic pending batches",
+										  ALLOCSET_DEFAULT_SIZES);
+
+	DefineCustomEnumVariable("pgtopic.append_at",
+							 "Sets when produced messages are appended to their topics.",
+							 "With \"commit\", when the transaction commits; with \"call\", at once, and their offsets are returned.",
+							 &producer_append_at,
+							 APPEND_AT_COMMIT,
+							 append_at_options,
+							 PGC_USERSET,
+							 0,
+							 NULL, NULL, NULL);
+	DefineCustomIntVariable("pgtopic.produce_buffer",
+							"Sets the memory for messages that wait for their transaction to commit.",
+							"A transaction that produces more appends early.",
+							&produce_buffer,
+							16 * 1024,
+							64,
+							MAX_KILOBYTES,
+							PGC_USERSET,
+							GUC_UNIT_KB,
+							NULL, NULL, NULL);
+
+	RegisterXactCallback(pending_xact_callback, NULL);
+	RegisterSubXactCallback(pending_subxact_callback, NULL);
+}
