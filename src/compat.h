@@ -13,6 +13,7 @@
 
 #include "access/relation.h"
 #include "access/xlogutils.h"
+#include "storage/bufmgr.h"
 #include "storage/smgr.h"
 #include "utils/rel.h"
 
@@ -50,6 +51,28 @@ typedef RelFileNode RelFileLocator;
 #define OldestClogXid() (ShmemVariableCache->oldestClogXid)
 #endif
 
+/* Whether a role owns a relation. */
+#if PG_VERSION_NUM >= 160000
+#define class_ownercheck(relid, role) \
+	object_ownercheck(RelationRelationId, (relid), (role))
+#else
+#define class_ownercheck(relid, role) pg_class_ownercheck((relid), (role))
+#endif
+
+/* Parsing a possibly quoted, qualified name. */
+#if PG_VERSION_NUM >= 160000
+#define QualifiedNameList(name) stringToQualifiedNameList((name), NULL)
+#else
+#define QualifiedNameList(name) stringToQualifiedNameList(name)
+#endif
+
+/* 'infinity' as an interval exists from 17. */
+#if PG_VERSION_NUM >= 170000
+#define IntervalIsInfinite(interval) INTERVAL_NOT_FINITE(interval)
+#else
+#define IntervalIsInfinite(interval) false
+#endif
+
 /* Lengthening a file by zeroed blocks: one call from 16. */
 #if PG_VERSION_NUM >= 160000
 #define SmgrZeroExtend(reln, blkno, nblocks) \
@@ -64,6 +87,60 @@ SmgrZeroExtend(SMgrRelation reln, BlockNumber blkno, int nblocks)
 	for (int i = 0; i < nblocks; i++)
 		smgrextend(reln, MAIN_FORKNUM, blkno + i, zero.data, false);
 }
+#endif
+
+/* The table access method's callbacks. */
+#if PG_VERSION_NUM < 160000
+#define relation_set_new_filelocator relation_set_new_filenode
+typedef bool TU_UpdateIndexes;
+#endif
+
+/* A parallel scan knows its relation by its files from 18. */
+#if PG_VERSION_NUM >= 180000
+#define ParallelScanSetRelation(pscan, rel) \
+	((pscan)->phs_locator = (rel)->rd_locator)
+#else
+#define ParallelScanSetRelation(pscan, rel) \
+	((pscan)->phs_relid = RelationGetRelid(rel))
+#endif
+
+/*
+ * Defines the callback scan_analyze_next_block.  Until 16 ANALYZE names a
+ * block and takes "false" for "skip it"; from 17 the callback takes blocks from
+ * a stream until one is usable.  use_block(scan, blkno, strategy) decides.
+ */
+#if PG_VERSION_NUM >= 170000
+#include "storage/read_stream.h"
+#define DEFINE_ANALYZE_NEXT_BLOCK(name, use_block) \
+static bool \
+name(TableScanDesc scan, ReadStream *stream) \
+{ \
+	Buffer		buffer; \
+	while (BufferIsValid(buffer = read_stream_next_buffer(stream, NULL))) \
+	{ \
+		BlockNumber blkno = BufferGetBlockNumber(buffer); \
+		ReleaseBuffer(buffer); \
+		if (use_block(scan, blkno, NULL)) \
+			return true; \
+	} \
+	return false; \
+}
+#else
+#define DEFINE_ANALYZE_NEXT_BLOCK(name, use_block) \
+static bool \
+name(TableScanDesc scan, BlockNumber blkno, BufferAccessStrategy strategy) \
+{ \
+	return use_block(scan, blkno, strategy); \
+}
+#endif
+
+/* Outer joins' nullable relids went in 16. */
+#if PG_VERSION_NUM >= 160000
+#define BuildExpressionPathkey(root, expr, opno, relids) \
+	build_expression_pathkey((root), (expr), (opno), (relids), false)
+#else
+#define BuildExpressionPathkey(root, expr, opno, relids) \
+	build_expression_pathkey((root), (expr), NULL, (opno), (relids), false)
 #endif
 
 #endif							/* PGTOPIC_COMPAT_H */

@@ -1,0 +1,411 @@
+/*-------------------------------------------------------------------------
+ *
+ * cursor.c
+ *	  A position among the messages of a topic.
+ *
+ * A cursor stands on a message, before the first or after the last one.  It
+ * visits lanes in ascending order, within a lane offsets in ascending order,
+ * and backwards the same in reverse, so that FETCH BACKWARD returns exactly
+ * what FETCH FORWARD has returned.
+ *
+ * In a parallel scan the processes claim extents from one shared counter.
+ * Each works out a lane's extents for itself when it comes to the lane.  They
+ * may find different ones, because the lane grows and is trimmed meanwhile;
+ * but what the snapshot sees lies in extents that existed when it was taken,
+ * and what was trimmed since is absent anyway, as it is for any scan.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "log/am.h"
+#include "log/cursor.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/memutils.h"
+
+typedef enum CursorState
+{
+	CURSOR_BEFORE,
+	CURSOR_INSIDE,
+	CURSOR_AFTER
+} CursorState;
+
+struct LogCursor
+{
+	Relation	rel;
+	Snapshot	snapshot;
+	LaneReadMode mode;
+	LaneReader *reader;
+	SharedCursor *shared;
+	bool		want_headers;
+	CursorBounds bounds;
+
+	CursorState state;
+	int32		lane;			/* where we are; -1 = in none yet */
+	bool		entered;		/* the reader is in that lane, and it is not
+								 * exhausted */
+	RecordOffset lane_lower;	/* bounds in this lane */
+	RecordOffset lane_upper;
+	RecordOffset offset;		/* of the message returned last */
+	ScanDirection direction;	/* ... in this direction */
+
+	/* parallel: extents of the lane that are worth claiming */
+	uint32		first_seq;
+	uint32		end_seq;
+
+	MemoryContext row_context;	/* headers of the present row */
+};
+
+LogCursor *
+log_cursor_create(Relation rel, Snapshot snapshot, LaneReadMode mode)
+{
+	LogCursor  *cursor = palloc0(sizeof(LogCursor));
+
+	cursor->rel = rel;
+	cursor->snapshot = snapshot;
+	cursor->mode = mode;
+	cursor->reader = lane_reader_create(rel, snapshot, mode);
+	cursor->want_headers = true;
+	cursor->row_context = AllocSetContextCreate(CurrentMemoryContext,
+												"topic scan row",
+												ALLOCSET_DEFAULT_SIZES);
+	return cursor;
+}
+
+void
+log_cursor_free(LogCursor *cursor)
+{
+	lane_reader_free(cursor->reader);
+	MemoryContextDelete(cursor->row_context);
+	pfree(cursor);
+}
+
+void
+log_cursor_want(LogCursor *cursor, bool key, bool value, bool headers)
+{
+	lane_reader_want(cursor->reader, key, value);
+	cursor->want_headers = headers;
+}
+
+void
+log_cursor_share(LogCursor *cursor, SharedCursor *shared)
+{
+	cursor->shared = shared;
+}
+
+void
+log_shared_cursor_init(SharedCursor *shared)
+{
+	pg_atomic_init_u64(&shared->next, 0);
+}
+
+void
+log_bounds_all(Relation rel, CursorBounds *bounds)
+{
+	bounds->first_lane = 0;
+	bounds->lane_limit = log_lane_limit(rel);
+	bounds->lanes = NULL;
+	bounds->lower = 0;
+	bounds->upper = PG_INT64_MAX;
+	bounds->min_timestamp = PG_INT64_MIN;
+}
+
+void
+log_cursor_start(LogCursor *cursor, const CursorBounds *bounds)
+{
+	cursor->bounds = *bounds;
+	cursor->state = CURSOR_BEFORE;
+	cursor->lane = -1;
+	cursor->entered = false;
+	cursor->direction = ForwardScanDirection;
+	pgstat_count_heap_scan(cursor->rel);
+}
+
+/* The first lane within the bounds that comes after "lane", or -1. */
+static int32
+next_lane(const CursorBounds *bounds, int32 lane)
+{
+	lane = Max(lane + 1, bounds->first_lane);
+	if (bounds->lanes)
+		lane = bms_next_member(bounds->lanes, lane - 1);
+	return lane >= 0 && lane < bounds->lane_limit ? lane : -1;
+}
+
+/* The last lane within the bounds that comes before "lane", or -1. */
+static int32
+previous_lane(const CursorBounds *bounds, int32 lane)
+{
+	lane = Min(lane, bounds->lane_limit);
+	if (bounds->lanes)
+		lane = bms_prev_member(bounds->lanes, lane);
+	else
+		lane = lane - 1;
+	return lane >= bounds->first_lane ? lane : -1;
+}
+
+/*
+ * Enters a lane and works out which part of it lies within the bounds.  False
+ * if none does.
+ */
+static bool
+cursor_enter(LogCursor *cursor, int32 lane)
+{
+	LaneInfo	info;
+
+	CHECK_FOR_INTERRUPTS();
+
+	cursor->lane = lane;
+	cursor->entered = false;
+	if (!lane_reader_enter(cursor->reader, lane))
+		return false;
+	lane_reader_bounds(cursor->reader, &info);
+	cursor->lane_lower = Max(cursor->bounds.lower, info.log_start);
+	cursor->lane_upper = Min(cursor->bounds.upper, info.log_end);
+	if (cursor->lane_lower >= cursor->lane_upper)
+		return false;
+
+	/*
+	 * log_offset_at() looks at committed messages only, so it cannot tell
+	 * where our own begin.
+	 */
+	if (cursor->bounds.min_timestamp > PG_INT64_MIN &&
+		cursor->mode == LANE_READ_SELECT &&
+		!log_own_appends(cursor->rel))
+	{
+		RecordOffset at = log_offset_at(cursor->rel, lane,
+										cursor->bounds.min_timestamp,
+										info.log_end, cursor->snapshot);
+
+		if (at < 0 || at >= cursor->lane_upper)
+			return false;
+		cursor->lane_lower = Max(cursor->lane_lower, at);
+	}
+
+	cursor->first_seq = info.head_seq;
+	cursor->end_seq = info.next_seq;
+	cursor->entered = true;
+	return true;
+}
+
+static bool
+cursor_forward(LogCursor *cursor, LaneRecord *record)
+{
+	if (cursor->state == CURSOR_AFTER)
+		return false;
+	if (cursor->state == CURSOR_BEFORE)
+	{
+		cursor->lane = -1;
+		cursor->entered = false;
+		cursor->state = CURSOR_INSIDE;
+	}
+	else if (cursor->entered && cursor->direction == BackwardScanDirection)
+		lane_reader_seek(cursor->reader, cursor->offset + 1);
+	cursor->direction = ForwardScanDirection;
+
+	for (;;)
+	{
+		int32		lane;
+
+		if (cursor->entered)
+		{
+			if (lane_reader_next(cursor->reader, record) &&
+				record->offset < cursor->lane_upper)
+				return true;
+			cursor->entered = false;
+		}
+
+		lane = next_lane(&cursor->bounds, cursor->lane);
+		if (lane < 0)
+			break;
+		if (cursor_enter(cursor, lane))
+			lane_reader_seek(cursor->reader, cursor->lane_lower);
+	}
+
+	cursor->state = CURSOR_AFTER;
+	return false;
+}
+
+static bool
+cursor_backward(LogCursor *cursor, LaneRecord *record)
+{
+	if (cursor->state == CURSOR_BEFORE)
+		return false;
+	if (cursor->state == CURSOR_AFTER)
+	{
+		cursor->lane = cursor->bounds.lane_limit;
+		cursor->entered = false;
+		cursor->state = CURSOR_INSIDE;
+	}
+	cursor->direction = BackwardScanDirection;
+
+	for (;;)
+	{
+		int32		lane;
+
+		if (cursor->entered)
+		{
+			if (lane_reader_before(cursor->reader, cursor->offset, record) &&
+				record->offset >= cursor->lane_lower)
+				return true;
+			cursor->entered = false;
+		}
+
+		lane = previous_lane(&cursor->bounds, cursor->lane);
+		if (lane < 0)
+			break;
+		if (cursor_enter(cursor, lane))
+			cursor->offset = cursor->lane_upper;
+	}
+
+	cursor->state = CURSOR_BEFORE;
+	return false;
+}
+
+/* Moves the shared counter to an extent unless it is past it. */
+static void
+shared_advance(SharedCursor *shared, int32 lane, uint32 seq)
+{
+	uint64		target = ((uint64) lane << 32) | seq;
+	uint64		present = pg_atomic_read_u64(&shared->next);
+
+	while (present < target &&
+		   !pg_atomic_compare_exchange_u64(&shared->next, &present, target))
+		 /* present was updated */ ;
+}
+
+/*
+ * Where the part within the bounds begins: extents before it are not worth
+ * claiming.
+ */
+static bool
+cursor_find_first_seq(LogCursor *cursor)
+{
+	LaneRecord	record;
+
+	lane_reader_seek(cursor->reader, cursor->lane_lower);
+	if (!lane_reader_next(cursor->reader, &record) ||
+		record.offset >= cursor->lane_upper)
+	{
+		cursor->entered = false;
+		return false;
+	}
+	cursor->first_seq = lane_reader_extent(cursor->reader);
+	return true;
+}
+
+/*
+ * Claims the next extent and confines the reader to it; false when all are
+ * handed out.
+ */
+static bool
+cursor_claim(LogCursor *cursor)
+{
+	SharedCursor *shared = cursor->shared;
+
+	for (;;)
+	{
+		uint64		claim = pg_atomic_fetch_add_u64(&shared->next, 1);
+		int32		lane = (int32) (claim >> 32);
+		uint32		seq = (uint32) claim;
+		int32		wanted = next_lane(&cursor->bounds, lane - 1);
+
+		if (wanted < 0)
+			return false;
+		if (wanted != lane)
+		{
+			shared_advance(shared, wanted, 0);
+			continue;
+		}
+
+		if (lane != cursor->lane &&
+			cursor_enter(cursor, lane) &&
+			cursor->lane_lower > 0)
+			(void) cursor_find_first_seq(cursor);
+
+		if (!cursor->entered || seq >= cursor->end_seq)
+		{
+			shared_advance(shared, lane + 1, 0);
+			continue;
+		}
+		if (seq < cursor->first_seq)
+		{
+			shared_advance(shared, lane, cursor->first_seq);
+			continue;
+		}
+
+		lane_reader_set_extent(cursor->reader, seq);
+		return true;
+	}
+}
+
+static bool
+cursor_parallel(LogCursor *cursor, LaneRecord *record)
+{
+	if (cursor->state == CURSOR_AFTER)
+		return false;
+	if (cursor->state == CURSOR_BEFORE)
+	{
+		cursor->state = CURSOR_INSIDE;
+		if (!cursor_claim(cursor))
+		{
+			cursor->state = CURSOR_AFTER;
+			return false;
+		}
+	}
+
+	for (;;)
+	{
+		while (lane_reader_next(cursor->reader, record))
+		{
+			if (record->offset >= cursor->lane_upper)
+			{
+				/* nor do later extents of this lane hold anything */
+				shared_advance(cursor->shared, cursor->lane + 1, 0);
+				break;
+			}
+			if (record->offset >= cursor->lane_lower)
+				return true;
+		}
+		if (!cursor_claim(cursor))
+		{
+			cursor->state = CURSOR_AFTER;
+			return false;
+		}
+	}
+}
+
+bool
+log_cursor_fetch(LogCursor *cursor, ScanDirection direction, TupleTableSlot *slot)
+{
+	LaneRecord	record;
+	MemoryContext old;
+	bool		found;
+
+	ExecClearTuple(slot);
+	if (ScanDirectionIsNoMovement(direction))
+		return false;
+
+	if (cursor->shared)
+		found = cursor_parallel(cursor, &record);
+	else if (ScanDirectionIsForward(direction))
+		found = cursor_forward(cursor, &record);
+	else
+		found = cursor_backward(cursor, &record);
+	if (!found)
+		return false;
+
+	cursor->offset = record.offset;
+	if (!cursor->want_headers)
+		record.nheaders = 0;
+
+	MemoryContextReset(cursor->row_context);
+	old = MemoryContextSwitchTo(cursor->row_context);
+	log_fill_slot(slot, RelationGetRelid(cursor->rel), cursor->lane, &record);
+	MemoryContextSwitchTo(old);
+
+	pgstat_count_heap_getnext(cursor->rel);
+	return true;
+}
