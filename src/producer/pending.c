@@ -30,12 +30,15 @@
 #include "producer/sticky.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #define LANES_PER_CHUNK			64
 #define BATCH_INITIAL_BYTES		512
 
 /* A record that goes to another batch may need longer varints there. */
 #define JOIN_BYTES_PER_RECORD	16
+
+#define MESSAGES_PER_CLOCK_READING 256
 
 /* So many batches of a lane are appended without an allocation. */
 #define APPENDS_ON_STACK		8
@@ -69,6 +72,11 @@ struct PendingTopic
 	int32		nbatches;		/* pending */
 	int			nchunks;
 	LaneChunk **chunks;			/* by partition / LANES_PER_CHUNK, may be NULL */
+
+	/* the clock */
+	int64		now;
+	CommandId	now_cid;		/* command for which it was read */
+	int			now_uses;		/* how often it may still be used */
 };
 
 /* Settings. */
@@ -164,6 +172,19 @@ pending_topic(Oid oid)
 	topics[position] = topic;
 	ntopics++;
 	return recent = topic;
+}
+
+int64
+pending_now(PendingTopic *topic, CommandId cid)
+{
+	if (topic->now_uses == 0 || topic->now_cid != cid)
+	{
+		topic->now = log_timestamp_from_tz(GetCurrentTimestamp());
+		topic->now_cid = cid;
+		topic->now_uses = MESSAGES_PER_CLOCK_READING;
+	}
+	topic->now_uses--;
+	return topic->now;
 }
 
 static PendingLane *

@@ -46,6 +46,12 @@ extern void pending_init(void);
 extern PendingTopic *pending_topic(Oid topic);
 
 /*
+ * pending_now: the present time for messages of a command, in ms.  Reading
+ * the clock for every row of a bulk load would show.
+ */
+extern int64 pending_now(PendingTopic *topic, CommandId cid);
+
+/*
  * pending_add: keeps a copy of a message until it is appended.  May append
  * everything that is pending (and then assigns transaction ids).
  */
