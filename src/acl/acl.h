@@ -21,4 +21,10 @@ extern void acl_check_fetch(Relation topic);	/* SELECT on the topic */
 extern void acl_check_delete_records(Relation topic);	/* TRUNCATE */
 extern void acl_check_owner(Relation topic);	/* alter, drop, restore offsets */
 
+/* The same before the relation is locked. */
+extern void acl_check_owner_oid(Oid topic, const char *name);
+
+/* Whether current_user may see the topic in views; throws nothing. */
+extern bool acl_may_describe(Relation topic);
+
 #endif							/* PGTOPIC_ACL_H */

@@ -12,6 +12,9 @@
 
 #include "storage/lock.h"
 #include "utils/rel.h"
+#include "utils/uuid.h"
+
+#define TOPIC_MAX_MESSAGE_BYTES	(512 * 1024 * 1024)
 
 typedef enum CleanupPolicy
 {
@@ -33,7 +36,19 @@ typedef struct TopicSettings
 	int64		min_compaction_lag_ms;
 	int64		delete_retention_ms;
 	int64		timestamp_after_max_ms;
+	pg_uuid_t	uuid;			/* the topic's permanent identity */
 } TopicSettings;
+
+/*
+ * What the producer room, which lies above this one, gives to it; set in
+ * producer_init().  The flush hook appends the pending messages of one topic,
+ * or of all (InvalidOid), before a statement reads it and before DROP, TRUNCATE
+ * and rewrites; the pending hook says whether there are any.
+ */
+typedef void (*topic_flush_hook_type) (Oid topic);
+typedef bool (*topic_pending_hook_type) (Oid topic);
+extern PGDLLIMPORT topic_flush_hook_type topic_flush_hook;
+extern PGDLLIMPORT topic_pending_hook_type topic_pending_hook;
 
 /* Hooks that refuse what a topic cannot honour; called from _PG_init. */
 extern void topic_init(void);
@@ -42,6 +57,9 @@ extern void topic_init(void);
 extern Oid	topic_am_oid(void);
 
 extern bool relation_is_topic(Relation rel);
+
+/* The same by OID, without opening it; false if there is no such relation. */
+extern bool relid_is_topic(Oid relid);
 
 /*
  * topic_open: resolves a name through search_path, as regclass does, and
