@@ -33,17 +33,6 @@ log_refuse(Relation rel, const char *what, const char *hint)
 			 errhint("%s", hint)));
 }
 
-#define HINT_UPDATE \
-	"Messages never change; produce a new message with the same key instead."
-#define HINT_DELETE \
-	"Remove the oldest messages with topic.delete_records(), or all with TRUNCATE."
-#define HINT_LOCK \
-	"Messages never change, so there is nothing to lock; leave out the locking clause."
-#define HINT_ON_CONFLICT \
-	"Topics have no unique keys; use INSERT without ON CONFLICT."
-#define HINT_INDEX \
-	"Conditions on partition, log_offset and timestamp are fast without an index."
-
 /* ---------- TIDs ---------- */
 
 /*
@@ -128,7 +117,7 @@ insert_slots(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid,
 	log_check_writable("INSERT");
 	if (options & TABLE_INSERT_FROZEN)
 		log_refuse(rel, "COPY FREEZE",
-				   "Leave out FREEZE: messages need no rewriting when they are old.");
+				   "Leave out FREEZE; old messages are not rewritten anyway.");
 
 	for (int i = 0; i < nslots; i++)
 	{
@@ -248,14 +237,14 @@ log_index_validate_scan(Relation table_rel, Relation index_rel,
 static bool
 log_scan_sample_next_block(TableScanDesc scan, struct SampleScanState *scanstate)
 {
-	log_refuse(scan->rs_rd, "TABLESAMPLE", HINT_INDEX);
+	log_refuse(scan->rs_rd, "TABLESAMPLE", HINT_TABLESAMPLE);
 }
 
 static bool
 log_scan_sample_next_tuple(TableScanDesc scan, struct SampleScanState *scanstate,
 						   TupleTableSlot *slot)
 {
-	log_refuse(scan->rs_rd, "TABLESAMPLE", HINT_INDEX);
+	log_refuse(scan->rs_rd, "TABLESAMPLE", HINT_TABLESAMPLE);
 }
 
 /* ---------- the relation ---------- */
