@@ -388,6 +388,7 @@ apply_plan(Relation rel, int32 lane, ExtentPlan *plan,
 		tail->flags |= DATA_PAGE_HAS_NEXT;
 		opaque->first_offset = opaque->next_offset = tail->next_offset;
 		opaque->max_fxid = tail->max_fxid;
+		opaque->open_bytes = tail->open_bytes;	/* the batch goes on, if any */
 		page = wal_page(&record, tailbuf, false);
 		wal_patch(page, DATA_PAGE_END + offsetof(DataOpaque, flags), sizeof(uint8));
 	}

@@ -162,7 +162,8 @@ typedef enum LaneReadMode
 {
 	LANE_READ_SELECT,			/* all that the snapshot sees, own included */
 	LANE_READ_FETCH,			/* stops at the first batch in progress or own */
-	LANE_READ_ANY				/* everything, also aborted (SnapshotAny) */
+	LANE_READ_ANY				/* what is committed by now, and own; without a
+								 * snapshot */
 } LaneReadMode;
 
 /* A record as a reader returns it; valid until the reader's next call. */

@@ -1,0 +1,632 @@
+/*-------------------------------------------------------------------------
+ *
+ * append.c
+ *	  Batches to the tail of a lane.
+ *
+ * The batches of one call are a stream of bytes.  Pages are filled from it
+ * directly in shared buffers, inside the critical section, once it is known
+ * how many pages the record will touch; nothing can fail in there.  See
+ * README.md for the fast and the slow way and what a crash leaves behind.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "log/directory.h"
+#include "log/visibility.h"
+#include "log/wal.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/predicate.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+typedef struct AppendStream
+{
+	Relation	rel;
+	int32		lane;
+	AppendBatch *batches;
+	BatchHead  *heads;			/* of the batches; length = all of it */
+	int			nbatches;
+	bool		explicit_offsets;
+	uint32		leader_epoch;
+	int			current;		/* batch being written */
+	uint64		done;			/* bytes of it that are; 0 = not begun */
+	uint64		start_page;		/* logical page where it began ... */
+	uint16		start_pos;		/* ... and the position there */
+	uint64		entry;			/* first record start at or behind "done" */
+	uint32		begun;			/* batches begun in this WAL record */
+} AppendStream;
+
+/* ---------- preparing ---------- */
+
+static void
+prepare_head(AppendBatch *append, BatchHead *head, int64 now)
+{
+	Batch	   *batch = append->batch;
+	char		scratch[BATCH_ENVELOPE_MAX];
+	size_t		length;
+	const char *records = batch_records(batch, &length);
+
+	memset(head, 0, sizeof(*head));
+	head->flags = batch->attributes & BATCH_ATTRIBUTES_MASK;
+	if (append->log_append_time)
+	{
+		head->flags |= BATCH_LOG_APPEND_TIME;
+		batch->base_timestamp = batch->max_timestamp = batch->min_timestamp = now;
+	}
+	head->xid = append->xid;
+	head->base_timestamp = batch->base_timestamp;
+	head->max_timestamp = batch->max_timestamp;
+	head->last_offset_delta = (int32) (batch->next_offset_delta - 1);
+	head->producer_id = -1;
+	head->producer_epoch = -1;
+	head->base_sequence = -1;
+	head->nrecords = batch->count;
+	head->crc = batch_crc(head->flags, head->last_offset_delta,
+						  head->base_timestamp, head->max_timestamp,
+						  head->producer_id, head->producer_epoch,
+						  head->base_sequence, head->nrecords, records, length);
+	head->length = (uint32) length;
+	batch_head_encode(scratch, head);	/* completes flags and sizes */
+}
+
+/*
+ * Where batches come with offsets of their own, none may lie below the log
+ * end.  "end" is the lane's as of the locked tail page.
+ */
+static void
+check_offsets(const AppendStream *s, RecordOffset end)
+{
+	if (!s->explicit_offsets)
+		return;
+	for (int i = s->current; i < s->nbatches; i++)
+	{
+		RecordOffset at = s->batches[i].at_offset;
+		uint64		delta = s->batches[i].batch->next_offset_delta;
+
+		if (i == s->current && s->done > 0)
+			continue;
+		if (at >= 0)
+		{
+			if (at < end)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("log_offset %lld is below the log end of partition %d of topic \"%s\"",
+								(long long) at, s->lane, RelationGetRelationName(s->rel)),
+						 errdetail("The log end offset is %lld.", (long long) end),
+						 errhint("Leave log_offset NULL to append at the log end.")));
+			end = at;
+		}
+		if (end > PG_INT64_MAX - (int64) delta)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("log_offset is out of range in partition %d of topic \"%s\"",
+							s->lane, RelationGetRelationName(s->rel))));
+		end += delta;
+	}
+}
+
+/* ---------- filling pages ---------- */
+
+static const char *
+stream_bytes(const AppendStream *s, uint64 position)
+{
+	size_t		length;
+
+	return batch_records(s->batches[s->current].batch, &length) +
+		(position - s->heads[s->current].header_size);
+}
+
+/* Offset of the record that starts at this position of the current batch. */
+static RecordOffset
+record_offset_at(const AppendStream *s, uint64 position)
+{
+	const char *from = stream_bytes(s, position);
+	size_t		available = s->heads[s->current].length - position;
+	int64		length;
+	int64		timestamp_delta;
+	int64		offset_delta;
+	int			used = varint_get(from, available, &length);
+
+	used += 1;					/* attributes */
+	used += varint_get(from + used, available - used, &timestamp_delta);
+	varint_get(from + used, available - used, &offset_delta);
+	return s->batches[s->current].base_offset + offset_delta;
+}
+
+/*
+ * The records that start below "limit" have been put on the page: takes their
+ * timestamps into account and finds the next record start.
+ */
+static void
+walk_records(AppendStream *s, DataOpaque *opaque, uint64 limit)
+{
+	const Batch *batch = s->batches[s->current].batch;
+	const BatchHead *head = &s->heads[s->current];
+	bool		constant = (batch->min_timestamp == batch->max_timestamp);
+
+	if (s->entry >= limit)
+		return;
+	if (head->flags & BATCH_CODEC_MASK)
+	{
+		data_page_add_times(opaque, batch->min_timestamp, batch->max_timestamp);
+		s->entry = head->length;
+		return;
+	}
+	if (constant)
+	{
+		data_page_add_times(opaque, batch->min_timestamp, batch->max_timestamp);
+		if (limit == head->length)
+		{
+			s->entry = limit;
+			return;
+		}
+	}
+	while (s->entry < limit)
+	{
+		const char *from = stream_bytes(s, s->entry);
+		size_t		available = head->length - s->entry;
+
+		if (!constant)
+		{
+			int64		length;
+			int64		delta;
+			int			used = varint_get(from, available, &length);
+
+			varint_get(from + used + 1, available - used - 1, &delta);
+			data_page_add_times(opaque, head->base_timestamp + delta,
+								head->base_timestamp + delta);
+		}
+		s->entry += record_length(from, available);
+	}
+}
+
+/* Begins the current batch at the page's end. */
+static void
+begin_batch(AppendStream *s, Page page, uint64 fxid)
+{
+	DataOpaque *opaque = data_opaque(page);
+	AppendBatch *append = &s->batches[s->current];
+	BatchHead	head = s->heads[s->current];
+	uint16		lower = page_lower(page);
+	RecordOffset base = (append->at_offset >= 0) ? append->at_offset :
+		(RecordOffset) opaque->next_offset;
+
+	append->base_offset = base;
+	head.base_offset = base;
+	head.length -= head.header_size;
+	batch_head_encode((char *) page + lower, &head);
+
+	if (opaque->entry_pos == 0)
+	{
+		opaque->entry_pos = lower;
+		opaque->first_offset = base;
+	}
+	opaque->next_offset = base + append->batch->next_offset_delta;
+	if (fxid > opaque->max_fxid)
+		opaque->max_fxid = fxid;
+
+	s->start_page = logical_page(opaque->extent_seq, opaque->page_index);
+	s->start_pos = lower;
+	s->done = s->entry = head.header_size;
+	s->begun += append->batch->count;
+	((PageHeader) page)->pd_lower = lower + head.header_size;
+}
+
+/* An empty page goes on with the current batch: says so in its opaque. */
+static void
+continue_batch(AppendStream *s, Page page)
+{
+	DataOpaque *opaque = data_opaque(page);
+	const BatchHead *head = &s->heads[s->current];
+
+	opaque->batch_back = (uint16)
+		(logical_page(opaque->extent_seq, opaque->page_index) - s->start_page);
+	opaque->batch_pos = s->start_pos;
+	opaque->first_offset = opaque->next_offset;
+	if (s->entry < head->length)
+	{
+		opaque->first_offset = record_offset_at(s, s->entry);
+		if (s->entry - s->done < DATA_PAGE_CAPACITY)
+			opaque->entry_pos = DATA_PAGE_START + (s->entry - s->done);
+	}
+}
+
+/* The transaction id with its epoch: at or after the top-level one's. */
+static uint64
+full_xid(TransactionId xid)
+{
+	FullTransactionId top = GetTopFullTransactionId();
+
+	return U64FromFullTransactionId(top) +
+		(uint32) (xid - XidFromFullTransactionId(top));
+}
+
+static void
+fill_page(AppendStream *s, Page page)
+{
+	DataOpaque *opaque = data_opaque(page);
+
+	if (s->done > 0 && page_lower(page) == DATA_PAGE_START)
+		continue_batch(s, page);
+
+	while (s->current < s->nbatches)
+	{
+		const BatchHead *head = &s->heads[s->current];
+		uint16		lower;
+		uint64		n;
+
+		if (s->done == 0)
+		{
+			if (DATA_PAGE_END - page_lower(page) < head->header_size)
+				break;
+			begin_batch(s, page, full_xid(head->xid));
+		}
+		lower = page_lower(page);
+		n = Min((uint64) (DATA_PAGE_END - lower), head->length - s->done);
+		memcpy((char *) page + lower, stream_bytes(s, s->done), n);
+		((PageHeader) page)->pd_lower = lower + n;
+		walk_records(s, opaque, s->done + n);
+		s->done += n;
+		opaque->open_bytes = (uint32) (head->length - s->done);
+		if (s->done < head->length)
+			break;
+		s->current++;
+		s->done = 0;
+	}
+}
+
+/*
+ * How many pages behind the tail the rest of the stream needs, at most "most".
+ * "room" is what the tail page can take, 0 if it may not be used.
+ */
+static int
+pages_needed(const AppendStream *s, int room, int most)
+{
+	int			pages = 0;
+	uint64		done = s->done;
+
+	for (int i = s->current; i < s->nbatches; i++)
+	{
+		uint64		rest = s->heads[i].length - done;
+
+		if (done == 0 && room < s->heads[i].header_size)
+		{
+			pages++;
+			room = DATA_PAGE_CAPACITY;
+		}
+		while (rest > (uint64) room)
+		{
+			if (pages >= most)
+				return most;
+			rest -= room;
+			pages++;
+			room = DATA_PAGE_CAPACITY;
+		}
+		room -= (int) rest;
+		done = 0;
+	}
+	return Min(pages, most);
+}
+
+/* ---------- the tail ---------- */
+
+/*
+ * Locks the lane's last page exclusively; InvalidBuffer if the lane has no
+ * extent yet.
+ */
+static Buffer
+lock_tail(AppendStream *s, TailRef *tail)
+{
+	for (;;)
+	{
+		LaneMap		map;
+		PGAlignedBlock copy;
+		Buffer		buffer;
+		TopicCache *cache = directory_cache(s->rel);
+
+		CHECK_FOR_INTERRUPTS();
+		if (s->lane < cache->ntails && cache->tails[s->lane].block != 0 &&
+			cache->incarnation != 0)
+		{
+			*tail = cache->tails[s->lane];
+			cache->tails[s->lane].block = 0;	/* until proved right */
+		}
+		else
+		{
+			directory_read_lane(s->rel, s->lane, &map);
+			if (!directory_find_tail(&map, tail, copy.data))
+				return InvalidBuffer;
+		}
+		for (int hops = 0; hops < 4; hops++)
+		{
+			PageIdentity id = {directory_cache(s->rel)->incarnation, tail->seq, s->lane, tail->index};
+			Page		page;
+
+			buffer = ReadBuffer(s->rel, tail->block);
+			LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+			page = BufferGetPage(buffer);
+			if (!data_page_is(page, &id))
+				break;
+			if (!(data_opaque(page)->flags & DATA_PAGE_HAS_NEXT))
+				return buffer;
+			if (tail->index + 1 >= extent_pages(tail->seq))
+				break;
+			UnlockReleaseBuffer(buffer);
+			buffer = InvalidBuffer;
+			tail->index++;
+			tail->block++;
+		}
+		if (BufferIsValid(buffer))
+			UnlockReleaseBuffer(buffer);
+	}
+}
+
+static void
+remember_tail(AppendStream *s, const TailRef *tail)
+{
+	TopicCache *cache = directory_cache(s->rel);
+
+	if (s->lane >= cache->ntails)
+	{
+		int			n = Max(8, cache->ntails);
+
+		while (n <= s->lane)
+			n *= 2;
+		if (cache->tails == NULL)
+			cache->tails = MemoryContextAllocZero(TopMemoryContext, n * sizeof(TailRef));
+		else
+		{
+			cache->tails = repalloc(cache->tails, n * sizeof(TailRef));
+			memset(cache->tails + cache->ntails, 0, (n - cache->ntails) * sizeof(TailRef));
+		}
+		cache->ntails = n;
+	}
+	cache->tails[s->lane] = *tail;
+}
+
+/* Bytes of the stream that the locked tail page may take. */
+static int
+usable_room(const AppendStream *s, Page page)
+{
+	DataOpaque *opaque = data_opaque(page);
+
+	if (s->done > 0)
+		return DATA_PAGE_END - page_lower(page);
+	if (opaque->open_bytes > 0 || opaque->leader_epoch != s->leader_epoch)
+		return 0;				/* its writer died, or the timeline changed */
+	return DATA_PAGE_END - page_lower(page);
+}
+
+/*
+ * Fills the locked tail page (if it may be used) and "npages" fresh pages
+ * behind it, in one WAL record.  Releases the tail; *tail is the new one.
+ */
+static void
+write_pages(AppendStream *s, Buffer tailbuf, TailRef *tail, bool use_tail, int npages)
+{
+	Buffer		buffers[WAL_APPEND_PAGES];
+	uint32		incarnation = data_opaque(BufferGetPage(tailbuf))->incarnation;
+	WalRecord	record;
+
+	Assert(npages < WAL_APPEND_PAGES);
+	buffers[0] = tailbuf;
+	for (int i = 1; i <= npages; i++)
+		buffers[i] = ReadBufferExtended(s->rel, MAIN_FORKNUM, tail->block + i,
+										RBM_ZERO_AND_LOCK, NULL);
+	wal_begin(&record, XLOG_TOPIC_APPEND, s->lane);
+	s->begun = 0;
+	(void) GetTopFullTransactionId();	/* not for the first time in there */
+
+	START_CRIT_SECTION();
+	for (int i = 0; i <= npages; i++)
+	{
+		Page		page = BufferGetPage(buffers[i]);
+		WalPage    *walpage = wal_page(&record, buffers[i], i > 0);
+		uint16		lower;
+
+		if (i > 0)
+		{
+			DataOpaque *before = data_opaque(BufferGetPage(buffers[i - 1]));
+			PageIdentity id = {incarnation, tail->seq, s->lane, tail->index + i};
+			DataOpaque *opaque = data_opaque(page);
+
+			data_page_init(page, &id, s->leader_epoch);
+			opaque->next_offset = opaque->first_offset = before->next_offset;
+			opaque->max_fxid = before->max_fxid;
+			opaque->max_timestamp = before->max_timestamp;
+			opaque->timestamp_span = before->timestamp_span;
+		}
+		lower = page_lower(page);
+		if (i > 0 || use_tail)
+			fill_page(s, page);
+		if (i < npages)
+			data_opaque(page)->flags |= DATA_PAGE_HAS_NEXT;
+		if (page_lower(page) > lower)
+		{
+			if (i == 0)
+				wal_patch(walpage, offsetof(PageHeaderData, pd_lower), sizeof(uint16));
+			wal_patch(walpage, lower, page_lower(page) - lower);
+		}
+		wal_patch(walpage, DATA_PAGE_END, sizeof(DataOpaque));
+	}
+	record.change.offset = data_opaque(BufferGetPage(buffers[npages]))->next_offset;
+	record.change.nmessages = s->begun;
+	wal_finish(&record, s->rel);
+	END_CRIT_SECTION();
+
+	for (int i = npages; i >= 0; i--)
+		UnlockReleaseBuffer(buffers[i]);
+	tail->block += npages;
+	tail->index += npages;
+	remember_tail(s, tail);
+}
+
+/*
+ * Fresh pages lie in the file already, unless it is a promoted standby's or
+ * was cut by a crash.  True if so; else releases the tail and lengthens it.
+ */
+static bool
+file_holds(AppendStream *s, Buffer tailbuf, const TailRef *tail, int npages)
+{
+	if (npages == 0 || RelationGetNumberOfBlocks(s->rel) > tail->block + npages)
+		return true;
+	UnlockReleaseBuffer(tailbuf);
+	extent_ensure_file(s->rel, tail->block - tail->index + extent_pages(tail->seq));
+	return false;
+}
+
+/* ---------- the three ways ---------- */
+
+/* One message, alone, of this transaction: the smallest WAL record. */
+static bool
+append_one(AppendStream *s, Buffer tailbuf, TailRef *tail)
+{
+	Page		page = BufferGetPage(tailbuf);
+	DataOpaque *opaque = data_opaque(page);
+	BatchHead  *head = &s->heads[0];
+	uint64		fxid = full_xid(head->xid);
+	int			length = head->length - head->header_size;
+	xl_topic_append_one one;
+
+	if (s->nbatches > 1 || s->explicit_offsets ||
+		head->header_size != sizeof(BatchEnvelope) ||
+		usable_room(s, page) < (int64) head->length ||
+		head->xid != GetCurrentTransactionIdIfAny() ||
+		fxid != opaque->max_fxid + (int32) (head->xid - (uint32) opaque->max_fxid))
+		return false;
+
+	one.base_timestamp = head->base_timestamp;
+	one.crc = head->crc;
+	one.flags = head->flags & BATCH_ATTRIBUTES_MASK;
+	s->batches[0].base_offset = opaque->next_offset;
+
+	START_CRIT_SECTION();
+	data_append_one(page, &one, head->xid, fxid, stream_bytes(s, head->header_size), length);
+	wal_append_one(s->rel, tailbuf, &one, stream_bytes(s, head->header_size), length);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(tailbuf);
+	remember_tail(s, tail);
+	return true;
+}
+
+/* Everything in one WAL record; false if that is not possible. */
+static bool
+append_fast(AppendStream *s)
+{
+	for (;;)
+	{
+		TailRef		tail;
+		Buffer		buffer = lock_tail(s, &tail);
+		DataOpaque *opaque;
+		int			room;
+		int			npages;
+
+		if (!BufferIsValid(buffer))
+			return false;
+		opaque = data_opaque(BufferGetPage(buffer));
+		room = usable_room(s, BufferGetPage(buffer));
+		npages = pages_needed(s, room, WAL_APPEND_PAGES);
+		if (opaque->open_bytes > 0 || npages >= WAL_APPEND_PAGES ||
+			tail.index + npages >= extent_pages(tail.seq))
+		{
+			UnlockReleaseBuffer(buffer);
+			remember_tail(s, &tail);
+			return false;
+		}
+		if (s->explicit_offsets)
+			check_offsets(s, opaque->next_offset);
+		if (append_one(s, buffer, &tail))
+			return true;
+		if (!file_holds(s, buffer, &tail, npages))
+			continue;
+		write_pages(s, buffer, &tail, room > 0, npages);
+		return true;
+	}
+}
+
+/* As many WAL records and extents as it takes; the lane's lock is held. */
+static void
+append_slow(AppendStream *s)
+{
+	while (s->current < s->nbatches)
+	{
+		TailRef		tail;
+		Buffer		buffer;
+		int			room;
+		int			npages;
+		int			behind;
+
+		CHECK_FOR_INTERRUPTS();
+		buffer = lock_tail(s, &tail);
+		if (!BufferIsValid(buffer))
+		{
+			LaneMap		map;
+
+			extent_ensure_lane(s->rel, s->lane);
+			directory_read_lane(s->rel, s->lane, &map);
+			check_offsets(s, map.entry.initial_offset);
+			extent_open(s->rel, s->lane, NULL, s->batches[0].at_offset,
+						s->leader_epoch, &tail);
+			remember_tail(s, &tail);
+			continue;
+		}
+		check_offsets(s, data_opaque(BufferGetPage(buffer))->next_offset);
+		room = usable_room(s, BufferGetPage(buffer));
+		npages = pages_needed(s, room, WAL_APPEND_PAGES - 1);
+		behind = extent_pages(tail.seq) - 1 - tail.index;
+		if (behind == 0 &&
+			room < (s->done > 0 ? 1 : s->heads[s->current].header_size))
+		{
+			UnlockReleaseBuffer(buffer);
+			extent_open(s->rel, s->lane, &tail, -1, s->leader_epoch, &tail);
+			remember_tail(s, &tail);
+			continue;
+		}
+		npages = Min(npages, behind);
+		if (!file_holds(s, buffer, &tail, npages))
+			continue;
+		write_pages(s, buffer, &tail, room > 0, npages);
+	}
+}
+
+void
+log_append(Relation rel, int32 lane, AppendBatch *batches, int nbatches)
+{
+	AppendStream s = {0};
+	int64		now = log_timestamp_from_tz(GetCurrentTimestamp());
+
+	Assert(log_is_preloaded() && !RecoveryInProgress());
+	if (nbatches == 0)
+		return;
+	CheckForSerializableConflictIn(rel, NULL, (BlockNumber) lane);
+	wal_prepare();
+
+	s.rel = rel;
+	s.lane = lane;
+	s.batches = batches;
+	s.nbatches = nbatches;
+	s.leader_epoch = GetWALInsertionTimeLine();
+	s.heads = palloc(nbatches * sizeof(BatchHead));
+	for (int i = 0; i < nbatches; i++)
+	{
+		prepare_head(&batches[i], &s.heads[i], now);
+		if (batches[i].at_offset >= 0)
+			s.explicit_offsets = true;
+	}
+
+	if (!append_fast(&s))
+	{
+		LockLane(rel, lane);
+		append_slow(&s);
+		UnlockLane(rel, lane);
+	}
+	for (int i = 0; i < nbatches; i++)
+		own_appends_remember(rel, lane, batches[i].base_offset, batches[i].cid);
+	pfree(s.heads);
+}

@@ -1,0 +1,379 @@
+/*-------------------------------------------------------------------------
+ *
+ * lookup.c
+ *	  Going to a place in a lane: by offset, by time, by transaction.
+ *
+ * The directory names the extent; within it the wanted page is guessed by
+ * interpolation first, for offsets and times are usually even, and by halving
+ * when guesses were bad.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "log/reader.h"
+#include "miscadmin.h"
+#include "utils/snapmgr.h"
+
+/* Pages of an extent that are written. */
+static int
+written_pages(LaneReader *reader, uint32 seq, BlockNumber start)
+{
+	if (seq + 1 < reader->map.entry.next_seq)
+		return extent_pages(seq);
+	return directory_valid_pages(&reader->map, seq, start);
+}
+
+/*
+ * Loads the last page whose first_offset is <= offset, or one a little before
+ * it; the first page if there is none.
+ */
+static void
+load_page_of_offset(LaneReader *reader, uint32 seq, const DirEntry *extent, RecordOffset offset)
+{
+	DataOpaque *opaque = data_opaque(reader->page.data);
+	PGAlignedBlock best;		/* copy of page "low", once it was loaded */
+	bool		have_best = false;
+	int			low = 0;
+	int			high;
+	RecordOffset low_offset = (RecordOffset) extent->first_offset;
+	RecordOffset high_offset = reader->log_end;
+
+	if (seq + 1 < reader->map.entry.next_seq)
+	{
+		DirEntry	behind;
+
+		directory_extent(&reader->map, seq + 1, &behind);
+		high_offset = Min(high_offset, (RecordOffset) behind.first_offset);
+	}
+	high = written_pages(reader, seq, extent->block) - 1;
+
+	for (int round = 0; low < high; round++)
+	{
+		double		per_page = (double) (high_offset - low_offset) / (high - low + 1);
+		int			guess = (low + high + 1) / 2;
+
+		if (round % 3 != 2 && per_page > 0)
+			guess = low + (int) ((offset - low_offset) / per_page);
+		guess = Min(high, Max(guess, have_best ? low + 1 : low));
+
+		reader_load_page(reader, seq, extent->block, guess);
+		if ((RecordOffset) opaque->first_offset > offset)
+		{
+			high = Max(guess - 1, low);
+			high_offset = opaque->first_offset;
+			continue;
+		}
+		low = guess;
+		low_offset = opaque->first_offset;
+		memcpy(best.data, reader->page.data, BLCKSZ);
+		have_best = true;
+		if (offset - low_offset <= 2 * per_page)
+			break;				/* here, or on one of the next pages */
+	}
+	if (have_best)
+	{
+		memcpy(reader->page.data, best.data, BLCKSZ);
+		reader->index = low;
+	}
+	else
+		reader_load_page(reader, seq, extent->block, low);
+}
+
+/*
+ * Loads the first page of the extent whose records so far reach ms; false if
+ * none does.
+ */
+static bool
+load_page_of_time(LaneReader *reader, uint32 seq, const DirEntry *extent, int64 ms)
+{
+	DataOpaque *opaque = data_opaque(reader->page.data);
+	PGAlignedBlock best;
+	int			low = 0;		/* pages before it do not reach ms */
+	int			high = written_pages(reader, seq, extent->block);	/* reaches */
+	int			npages = high;
+	int64		min = extent->min_timestamp;
+	int64		max = extent->max_timestamp;
+
+	if (!extent->closed)
+	{
+		reader_load_page(reader, seq, extent->block, npages - 1);
+		min = data_page_min_timestamp(opaque);
+		max = opaque->max_timestamp;
+	}
+	if (max < ms)
+		return false;
+	for (int round = 0; low < high; round++)
+	{
+		int			guess = (low + high) / 2;
+
+		if (round == 0 && min < ms && min > PG_INT64_MIN)
+			guess = (int) (((double) ms - min) * npages / ((double) max - min + 1));
+		else if (round == 0)
+			guess = 0;
+		else if (round == 1)
+			guess = (high < npages) ? high - 1 : low;
+		guess = Max(low, Min(guess, high - 1));
+
+		reader_load_page(reader, seq, extent->block, guess);
+		if (opaque->max_timestamp >= ms)
+		{
+			high = guess;
+			memcpy(best.data, reader->page.data, BLCKSZ);
+		}
+		else
+			low = guess + 1;
+	}
+	if (high == npages)
+		return false;
+	memcpy(reader->page.data, best.data, BLCKSZ);
+	reader->index = high;
+	return true;
+}
+
+/* Positions at the first entry point at or behind the page's start. */
+static void
+start_at_entry(LaneReader *reader)
+{
+	DataOpaque *opaque = data_opaque(reader->page.data);
+
+	reader->in_batch = false;
+	while (opaque->batch_back > 0 && opaque->entry_pos == 0)
+	{
+		if (!reader_next_page(reader))
+		{
+			reader->at_end = true;
+			return;
+		}
+	}
+	reader->pos = DATA_PAGE_START;
+	if (opaque->batch_back == 0)
+		return;
+	reader_enter_continued_batch(reader);
+	if (opaque->entry_pos - DATA_PAGE_START > reader->rest ||
+		reader->batch.base_offset + reader->batch.last_offset_delta < reader->lower)
+	{
+		reader_skip_batch(reader);
+		return;
+	}
+	if (!reader_judge_batch(reader))
+		return;
+	reader->rest -= opaque->entry_pos - DATA_PAGE_START;
+	reader->pos = opaque->entry_pos;
+	reader->in_batch = reader->rest > 0;
+}
+
+void
+lane_reader_seek(LaneReader *reader, RecordOffset offset)
+{
+	uint32		seq;
+	DirEntry	extent;
+
+	reader->lower = Max(offset, reader->map.entry.log_start);
+	reader->next_offset = reader->lower;
+	reader->in_batch = false;
+	reader->stopped = false;
+	reader->at_end = true;
+	if (reader->map.entry.next_seq == reader->map.entry.head_seq ||
+		reader->lower >= reader->log_end)
+		return;
+	reader->at_end = false;
+	seq = directory_find_offset(&reader->map, reader->lower, &extent);
+	load_page_of_offset(reader, seq, &extent, reader->lower);
+	start_at_entry(reader);
+}
+
+void
+lane_reader_set_extent(LaneReader *reader, uint32 seq)
+{
+	DirEntry	extent;
+
+	reader->one_extent = true;
+	reader->only_seq = seq;
+	reader->lower = reader->next_offset = reader->map.entry.log_start;
+	reader->in_batch = false;
+	reader->stopped = false;
+	reader->at_end = false;
+	directory_extent(&reader->map, seq, &extent);
+	reader_load_page(reader, seq, extent.block, 0);
+	start_at_entry(reader);
+}
+
+bool
+lane_reader_before(LaneReader *reader, RecordOffset offset, LaneRecord *record)
+{
+	uint64		page_number;
+	RecordOffset limit = Min(offset, reader->log_end);
+
+	if (limit <= reader->map.entry.log_start)
+		return false;
+	lane_reader_seek(reader, limit - 1);
+	if (reader->map.entry.next_seq == reader->map.entry.head_seq)
+		return false;
+
+	{
+		DirEntry	extent;
+		uint32		seq = directory_find_offset(&reader->map, limit - 1, &extent);
+
+		load_page_of_offset(reader, seq, &extent, limit - 1);
+		page_number = logical_page(reader->seq, reader->index);
+	}
+	for (;; page_number--)
+	{
+		RecordOffset last = -1;
+		uint32		seq;
+		int			index;
+		DirEntry	extent;
+
+		logical_page_split(page_number, &seq, &index);
+		if (seq < reader->map.entry.head_seq)
+			return false;
+		directory_extent(&reader->map, seq, &extent);
+		reader->lower = reader->map.entry.log_start;
+		reader->at_end = reader->stopped = false;
+		reader_load_page(reader, seq, extent.block, index);
+		start_at_entry(reader);
+		while (lane_reader_next(reader, record) && record->offset < limit)
+			last = record->offset;
+		if (last >= 0)
+		{
+			lane_reader_seek(reader, last);
+			return lane_reader_next(reader, record);
+		}
+		if (page_number == 0)
+			return false;
+	}
+}
+
+RecordOffset
+log_offset_at(Relation rel, int32 lane, int64 ms, RecordOffset below, Snapshot snapshot)
+{
+	LaneReader *reader = lane_reader_create(rel, snapshot, LANE_READ_FETCH);
+	RecordOffset result = -1;
+	LaneRecord	record;
+
+	lane_reader_want(reader, false, false);
+	if (lane_reader_enter(reader, lane))
+	{
+		DirEntry	extent;
+		uint32		seq = directory_find_time(&reader->map, ms, &extent);
+
+		while (!load_page_of_time(reader, seq, &extent, ms))
+		{
+			if (++seq >= reader->map.entry.next_seq)
+			{
+				lane_reader_free(reader);
+				return -1;
+			}
+			directory_extent(&reader->map, seq, &extent);
+		}
+		start_at_entry(reader);
+		while (lane_reader_next(reader, &record) && record.offset < below)
+		{
+			if (record.timestamp >= ms)
+			{
+				result = record.offset;
+				break;
+			}
+		}
+	}
+	lane_reader_free(reader);
+	return result;
+}
+
+/* The snapshot's oldest running transaction, with its epoch. */
+static uint64
+snapshot_fxmin(Snapshot snapshot)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+
+	return U64FromFullTransactionId(next) -
+		(uint32) (XidFromFullTransactionId(next) - snapshot->xmin);
+}
+
+RecordOffset
+log_stable_offset(Relation rel, int32 lane, Snapshot snapshot)
+{
+	LaneReader *reader = lane_reader_create(rel, snapshot, LANE_READ_FETCH);
+	RecordOffset result;
+
+	if (lane_reader_enter(reader, lane))
+	{
+		uint64		fxmin = snapshot_fxmin(snapshot);
+		DirEntry	extent;
+		uint32		seq = directory_find_xid(&reader->map, fxmin, &extent);
+		int			low = 0;
+		int			high = written_pages(reader, seq, extent.block) - 1;
+		DataOpaque *opaque = data_opaque(reader->page.data);
+
+		/* the first page that a running transaction can have written to */
+		while (low < high)
+		{
+			int			mid = (low + high) / 2;
+
+			reader_load_page(reader, seq, extent.block, mid);
+			if (opaque->max_fxid >= fxmin)
+				high = mid;
+			else
+				low = mid + 1;
+		}
+		reader_load_page(reader, seq, extent.block, low);
+		reader->pos = DATA_PAGE_START;
+		if (opaque->batch_back > 0)
+		{
+			/* began earlier, so its writer is older than all running ones */
+			reader_enter_continued_batch(reader);
+			reader_skip_batch(reader);
+		}
+		while (reader_next_batch(reader))
+			reader_skip_batch(reader);
+	}
+	result = reader->stopped ? reader->next_offset : reader->log_end;
+	lane_reader_free(reader);
+	return result;
+}
+
+/*
+ * Which live records start in a block of the file: for ANALYZE.  Leaves the
+ * reader in the block's lane.
+ */
+bool
+log_block_records(Relation rel, BlockNumber block, BufferAccessStrategy strategy,
+				  LaneReader *reader, int32 *lane, RecordOffset *first, RecordOffset *limit)
+{
+	PGAlignedBlock copy;
+	DataOpaque *opaque = data_opaque(copy.data);
+	DirEntry	extent;
+
+	if (block == TOPIC_META_BLOCK)
+		return false;
+	directory_copy_page(rel, block, strategy, copy.data);
+	if (((PageHeader) copy.data)->pd_special != DATA_PAGE_END ||
+		opaque->page_id != TOPIC_DATA_PAGE_ID || opaque->entry_pos == 0 ||
+		opaque->lane >= TOPIC_MAX_PARTITIONS || !lane_reader_enter(reader, opaque->lane))
+		return false;
+	if (opaque->incarnation != reader->map.incarnation ||
+		opaque->extent_seq < reader->map.entry.head_seq ||
+		opaque->extent_seq >= reader->map.entry.next_seq)
+		return false;
+	directory_extent(&reader->map, opaque->extent_seq, &extent);
+	if (extent.block + opaque->page_index != block)
+		return false;
+
+	*lane = opaque->lane;
+	*first = Max((RecordOffset) opaque->first_offset, reader->map.entry.log_start);
+	*limit = opaque->next_offset;
+	if (opaque->flags & DATA_PAGE_HAS_NEXT)
+	{
+		memcpy(reader->page.data, copy.data, BLCKSZ);
+		reader->seq = opaque->extent_seq;
+		reader->index = opaque->page_index;
+		reader->extent_start = extent.block;
+		if (reader_next_page(reader))
+			*limit = data_opaque(reader->page.data)->first_offset;
+	}
+	return *first < *limit;
+}

@@ -1,0 +1,559 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader.c
+ *	  Records of a lane, in order, below a snapshot.
+ *
+ * A reader works on private copies of pages, so it holds neither pin nor lock
+ * between two calls.  It can begin in the middle of a batch: the page says
+ * where, and which page has the envelope.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "log/reader.h"
+#include "miscadmin.h"
+#include "storage/predicate.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+LaneReader *
+lane_reader_create(Relation rel, Snapshot snapshot, LaneReadMode mode)
+{
+	LaneReader *reader = palloc0(sizeof(LaneReader));
+
+	reader->rel = rel;
+	reader->snapshot = snapshot;
+	reader->mode = mode;
+	reader->want_key = reader->want_value = true;
+	reader->context = CurrentMemoryContext;
+	return reader;
+}
+
+void
+lane_reader_free(LaneReader *reader)
+{
+	if (reader->scratch)
+		pfree(reader->scratch);
+	for (int i = 0; i < 2; i++)
+	{
+		if (reader->copies[i])
+			pfree(reader->copies[i]);
+	}
+	pfree(reader);
+}
+
+void
+lane_reader_want(LaneReader *reader, bool key, bool value)
+{
+	reader->want_key = key;
+	reader->want_value = value;
+}
+
+/* ---------- pages ---------- */
+
+void
+reader_load_page(LaneReader *reader, uint32 seq, BlockNumber extent_start, int index)
+{
+	PageIdentity id = {reader->map.incarnation, seq, reader->lane, index};
+
+	CHECK_FOR_INTERRUPTS();
+	directory_copy_page(reader->rel, extent_start + index, reader->strategy,
+						reader->page.data);
+	if (!data_page_is(reader->page.data, &id))
+	{
+		LaneEntry	before = reader->map.entry;
+
+		directory_read_lane(reader->rel, reader->lane, &reader->map);
+		if (reader->map.entry.head_seq > seq || reader->map.entry.log_start > before.log_start)
+			ereport(ERROR,
+					(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+					 errmsg("partition %d of topic \"%s\" was trimmed while it was read",
+							reader->lane, RelationGetRelationName(reader->rel)),
+					 errdetail("The log start offset is %lld now.",
+							   (long long) reader->map.entry.log_start),
+					 errhint("Read again from the log start offset.")));
+		directory_corrupted(reader->rel, extent_start + index,
+							"Block is not the expected data page");
+	}
+	reader->positioned = true;
+	reader->seq = seq;
+	reader->index = index;
+	reader->extent_start = extent_start;
+}
+
+/*
+ * Goes on to the page behind the present one; false if there is none.  The
+ * copy may be older than the lane: a page without a successor was the last
+ * when it was copied, and what came later lies past our log_end.
+ */
+bool
+reader_next_page(LaneReader *reader)
+{
+	DirEntry	extent;
+
+	if (!(data_opaque(reader->page.data)->flags & DATA_PAGE_HAS_NEXT))
+		return false;
+	if (reader->index + 1 < extent_pages(reader->seq))
+	{
+		reader_load_page(reader, reader->seq, reader->extent_start, reader->index + 1);
+		return true;
+	}
+	if (reader->seq + 1 >= reader->map.entry.next_seq)
+	{
+		directory_read_lane(reader->rel, reader->lane, &reader->map);
+		if (reader->seq + 1 >= reader->map.entry.next_seq)
+			directory_corrupted(reader->rel, reader->extent_start + reader->index,
+								"Page has a successor that the directory does not know");
+	}
+	directory_extent(&reader->map, reader->seq + 1, &extent);
+	reader_load_page(reader, reader->seq + 1, extent.block, 0);
+	return true;
+}
+
+/* Bytes of the present page that belong to the batch it begins within. */
+static uint64
+bytes_before_page(LaneReader *reader, Page head_page)
+{
+	DataOpaque *opaque = data_opaque(reader->page.data);
+
+	return (page_lower(head_page) - opaque->batch_pos) +
+		(uint64) (opaque->batch_back - 1) * DATA_PAGE_CAPACITY;
+}
+
+/*
+ * The present page begins within a batch: fetches that batch's envelope from
+ * the page where it stands, and leaves the reader at the page's start.
+ */
+void
+reader_enter_continued_batch(LaneReader *reader)
+{
+	DataOpaque *opaque = data_opaque(reader->page.data);
+	PGAlignedBlock copy;
+	PageIdentity id = {reader->map.incarnation, 0, reader->lane, 0};
+	DirEntry	extent;
+	BlockNumber block;
+
+	logical_page_split(logical_page(reader->seq, reader->index) - opaque->batch_back,
+					   &id.seq, &id.index);
+	if (id.seq == reader->seq)
+		block = reader->extent_start + id.index;
+	else
+	{
+		if (id.seq < reader->map.entry.head_seq)
+			ereport(ERROR,
+					(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+					 errmsg("partition %d of topic \"%s\" was trimmed while it was read",
+							reader->lane, RelationGetRelationName(reader->rel)),
+					 errhint("Read again from the log start offset.")));
+		directory_extent(&reader->map, id.seq, &extent);
+		block = extent.block + id.index;
+	}
+	directory_copy_page(reader->rel, block, reader->strategy, copy.data);
+	if (!data_page_is(copy.data, &id) || opaque->batch_pos >= page_lower(copy.data) ||
+		!batch_head_decode(copy.data + opaque->batch_pos,
+						   page_lower(copy.data) - opaque->batch_pos, &reader->batch))
+		directory_corrupted(reader->rel, block, "Block does not hold the envelope that a later page names");
+	reader->pos = DATA_PAGE_START;
+	reader->rest = reader->batch.length - bytes_before_page(reader, copy.data);
+	reader->in_batch = true;
+}
+
+/* Bytes of the batch on the present page, from pos on. */
+static uint64
+rest_on_page(LaneReader *reader)
+{
+	return Min(reader->rest, (uint64) (page_lower(reader->page.data) - reader->pos));
+}
+
+/*
+ * The batch goes on on the next page: goes there.  False if it does not,
+ * because its writer died or is still writing.
+ */
+static bool
+follow_batch(LaneReader *reader)
+{
+	if (!reader_next_page(reader))
+	{
+		reader->at_end = true;
+		return false;
+	}
+	reader->pos = DATA_PAGE_START;
+	/* an extent opened and left by a writer that died has an empty page */
+	return data_opaque(reader->page.data)->batch_back > 0 ||
+		(page_lower(reader->page.data) == DATA_PAGE_START &&
+		 data_opaque(reader->page.data)->open_bytes > 0 &&
+		 follow_batch(reader));
+}
+
+/* Leaves the present batch behind. */
+void
+reader_skip_batch(LaneReader *reader)
+{
+	while (reader->rest > 0)
+	{
+		uint64		here = rest_on_page(reader);
+
+		reader->pos += here;
+		reader->rest -= here;
+		if (reader->rest > 0 && !follow_batch(reader))
+			break;
+	}
+	reader->in_batch = false;
+}
+
+/* ---------- batches ---------- */
+
+/* Continues a SERIALIZABLE read past where fetch stops, for its conflicts. */
+static void
+note_unread_conflicts(LaneReader *reader)
+{
+	while (!reader->at_end)
+	{
+		if (!TransactionIdIsCurrentTransactionId(reader->batch.xid) &&
+			XidInMVCCSnapshot(reader->batch.xid, reader->snapshot))
+			CheckForSerializableConflictOut(reader->rel, reader->batch.xid, reader->snapshot);
+		reader_skip_batch(reader);
+		while (!reader->at_end && reader->pos >= page_lower(reader->page.data))
+		{
+			if (!reader_next_page(reader))
+				reader->at_end = true;
+			reader->pos = DATA_PAGE_START;
+		}
+		if (reader->at_end ||
+			!batch_head_decode(reader->page.data + reader->pos,
+							   page_lower(reader->page.data) - reader->pos, &reader->batch))
+			return;
+		reader->rest = reader->batch.length;
+	}
+}
+
+/*
+ * Judges the present batch.  True: its records are to be returned.  False: it
+ * was skipped, or, in fetch, the reader is at its end.
+ */
+bool
+reader_judge_batch(LaneReader *reader)
+{
+	BatchVisibility answer = batch_visibility(reader->rel, reader->lane, &reader->batch,
+											  reader->map.entry.frozen_upto, reader->snapshot,
+											  reader->mode, &reader->seen);
+
+	if (answer == BATCH_VISIBLE)
+		return true;
+	if (answer == BATCH_FORGOTTEN)
+	{
+		/*
+		 * Frozen since we read the lane's entry.  Read that again, and then
+		 * the envelope: it may bear the flag of a dead batch now.
+		 */
+		reader->seen.xid = InvalidTransactionId;
+		if (reader->batch.base_offset < reader->map.entry.frozen_upto)
+			directory_corrupted(reader->rel, reader->extent_start + reader->index,
+								"Batch has a transaction id that is older than the commit log");
+		directory_read_lane(reader->rel, reader->lane, &reader->map);
+		lane_reader_seek(reader, Max(reader->lower, reader->batch.base_offset));
+		return false;
+	}
+	if (answer == BATCH_UNFINISHED && reader->snapshot != NULL &&
+		CheckForSerializableConflictOutNeeded(reader->rel, reader->snapshot))
+		CheckForSerializableConflictOut(reader->rel, reader->batch.xid, reader->snapshot);
+	if (reader->mode == LANE_READ_FETCH && answer != BATCH_DEAD)
+	{
+		reader->next_offset = Max(reader->next_offset, reader->batch.base_offset);
+		if (CheckForSerializableConflictOutNeeded(reader->rel, reader->snapshot))
+			note_unread_conflicts(reader);
+		reader->at_end = reader->stopped = true;
+		return false;
+	}
+	reader->next_offset = Max(reader->next_offset,
+							  reader->batch.base_offset + reader->batch.last_offset_delta + 1);
+	reader_skip_batch(reader);
+	return false;
+}
+
+/*
+ * Finds the next batch whose records are wanted.  False at the end.
+ */
+bool
+reader_next_batch(LaneReader *reader)
+{
+	for (;;)
+	{
+		Page		page = reader->page.data;
+
+		if (reader->at_end)
+			return false;
+		if (reader->pos >= page_lower(page))
+		{
+			if (!reader_next_page(reader))
+			{
+				reader->at_end = true;
+				return false;
+			}
+			reader->pos = DATA_PAGE_START;
+			if (data_opaque(page)->batch_back > 0)
+			{
+				/* we did not follow that batch: go to the one behind it */
+				reader_enter_continued_batch(reader);
+				reader_skip_batch(reader);
+			}
+			continue;
+		}
+		if (reader->one_extent && reader->seq > reader->only_seq)
+		{
+			reader->at_end = true;
+			return false;
+		}
+		if (!batch_head_decode(page + reader->pos, page_lower(page) - reader->pos,
+							   &reader->batch))
+			directory_corrupted(reader->rel, reader->extent_start + reader->index,
+								"Batch envelope is malformed");
+		if (reader->batch.base_offset >= reader->log_end)
+		{
+			reader->at_end = true;
+			return false;
+		}
+		reader->rest = reader->batch.length;
+		reader->in_batch = true;
+		if (reader->batch.base_offset + reader->batch.last_offset_delta < reader->lower)
+		{
+			reader_skip_batch(reader);
+			continue;
+		}
+		if (!reader_judge_batch(reader))
+		{
+			if (reader->in_batch)
+				return true;	/* it was read again, and entered */
+			continue;
+		}
+		if (reader->batch.flags & BATCH_CODEC_MASK)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("topic \"%s\" has a batch with compression codec %d",
+							RelationGetRelationName(reader->rel),
+							reader->batch.flags & BATCH_CODEC_MASK),
+					 errhint("Install a version of pgtopic that reads it.")));
+		reader->pos += reader->batch.header_size;
+		reader->rest -= reader->batch.header_size;
+		return true;
+	}
+}
+
+/* ---------- records ---------- */
+
+static char *
+reserve(LaneReader *reader, char **buffer, Size *size, Size needed)
+{
+	if (*size < needed)
+	{
+		Size		bigger = Max(needed, Min(*size * 2, MaxAllocHugeSize / 2));
+
+		if (*buffer)
+			pfree(*buffer);
+		*buffer = NULL;
+		*size = 0;
+		*buffer = MemoryContextAllocHuge(reader->context, bigger);
+		*size = bigger;
+	}
+	return *buffer;
+}
+
+static void
+broken_batch(LaneReader *reader)
+{
+	directory_corrupted(reader->rel, reader->extent_start + reader->index,
+						"Batch of a committed transaction is incomplete or malformed");
+}
+
+/*
+ * The bytes of the record at pos, in one piece; moves behind it.  A record
+ * that crosses pages is put together in scratch memory.
+ */
+static char *
+take_record(LaneReader *reader, size_t *size)
+{
+	char	   *from = reader->page.data + reader->pos;
+	uint64		here = rest_on_page(reader);
+	int64		length = record_length(from, here);
+	char	   *scratch;
+	uint64		have;
+
+	if (length > 0 && (uint64) length <= here)
+	{
+		reader->pos += length;
+		reader->rest -= length;
+		*size = length;
+		return from;
+	}
+	if (length < 0)
+		broken_batch(reader);
+
+	/* the length itself may cross the page: take what is here and go on */
+	have = here;
+	scratch = reserve(reader, &reader->scratch, &reader->scratch_size,
+					  Max((Size) length, here + BLCKSZ));
+	memcpy(scratch, from, here);
+	reader->pos += here;
+	reader->rest -= here;
+	while (length == 0 || have < (uint64) length)
+	{
+		uint64		n;
+
+		if (reader->rest == 0 || !follow_batch(reader))
+			broken_batch(reader);
+		n = rest_on_page(reader);
+		if (length == 0)
+		{
+			memcpy(scratch + have, reader->page.data + reader->pos, Min(n, 16));
+			length = record_length(scratch, have + Min(n, 16));
+			if (length <= 0)
+				broken_batch(reader);
+			if (reader->scratch_size < (Size) length)
+			{
+				char		prefix[32];
+
+				memcpy(prefix, scratch, Min(have, sizeof(prefix)));
+				scratch = reserve(reader, &reader->scratch, &reader->scratch_size, length);
+				memcpy(scratch, prefix, Min(have, sizeof(prefix)));
+			}
+		}
+		n = Min(n, (uint64) length - have);
+		memcpy(scratch + have, reader->page.data + reader->pos, n);
+		have += n;
+		reader->pos += n;
+		reader->rest -= n;
+	}
+	*size = length;
+	return scratch;
+}
+
+/*
+ * A key or value as a bytea.  A short one gets its one-byte header where its
+ * length stood, in our copy of the page; a long one needs aligned memory.
+ */
+static struct varlena *
+make_bytea(LaneReader *reader, RecordBytes bytes, int which)
+{
+	struct varlena *result;
+
+	if (bytes.length < 0)
+		return NULL;
+	if (bytes.length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
+	{
+		result = (struct varlena *) (bytes.data - VARHDRSZ_SHORT);
+		SET_VARSIZE_SHORT(result, bytes.length + VARHDRSZ_SHORT);
+		return result;
+	}
+	result = (struct varlena *) reserve(reader, &reader->copies[which],
+										&reader->copy_size[which], bytes.length + VARHDRSZ);
+	SET_VARSIZE(result, bytes.length + VARHDRSZ);
+	memcpy(VARDATA(result), bytes.data, bytes.length);
+	return result;
+}
+
+static void
+make_record(LaneReader *reader, const DecodedRecord *decoded, LaneRecord *record)
+{
+	record->offset = reader->batch.base_offset + decoded->offset_delta;
+	record->timestamp = (reader->batch.flags & BATCH_LOG_APPEND_TIME) ?
+		reader->batch.max_timestamp :
+		reader->batch.base_timestamp + decoded->timestamp_delta;
+	record->nheaders = decoded->nheaders;
+	record->headers = decoded->headers;
+	record->size = decoded->size;
+	record->xid = reader->batch.xid;
+	record->key = reader->want_key ? make_bytea(reader, decoded->key, 0) : NULL;
+	record->value = reader->want_value ? make_bytea(reader, decoded->value, 1) : NULL;
+}
+
+bool
+lane_reader_next(LaneReader *reader, LaneRecord *record)
+{
+	for (;;)
+	{
+		char	   *bytes;
+		size_t		size;
+		DecodedRecord decoded;
+		RecordOffset offset;
+
+		if (!reader->positioned && !reader->at_end)
+			lane_reader_seek(reader, reader->lower);
+		if (reader->at_end)
+			return false;
+		if (reader->in_batch && reader->rest == 0)
+			reader->in_batch = false;
+		if (!reader->in_batch && !reader_next_batch(reader))
+			return false;
+		if (reader->pos >= page_lower(reader->page.data) && !follow_batch(reader))
+			broken_batch(reader);
+		if (reader->one_extent && reader->seq > reader->only_seq)
+		{
+			reader->at_end = true;
+			return false;
+		}
+
+		bytes = take_record(reader, &size);
+		if (!record_decode(bytes, size, &decoded))
+			broken_batch(reader);
+		offset = reader->batch.base_offset + decoded.offset_delta;
+		if (offset < reader->lower)
+			continue;
+		if (offset >= reader->log_end)
+		{
+			reader->at_end = true;
+			return false;
+		}
+		reader->next_offset = offset + 1;
+		make_record(reader, &decoded, record);
+		return true;
+	}
+}
+
+RecordOffset
+lane_reader_position(LaneReader *reader)
+{
+	return reader->next_offset;
+}
+
+/* ---------- going places ---------- */
+
+bool
+lane_reader_enter(LaneReader *reader, int32 lane)
+{
+	TailRef		tail;
+
+	reader->lane = lane;
+	reader->in_batch = false;
+	reader->positioned = false;
+	reader->one_extent = false;
+	reader->stopped = false;
+	reader->at_end = true;
+	if (reader->snapshot != NULL && IsMVCCSnapshot(reader->snapshot))
+		PredicateLockPage(reader->rel, (BlockNumber) lane, reader->snapshot);
+
+	directory_read_lane(reader->rel, lane, &reader->map);
+	reader->lower = reader->next_offset = reader->map.entry.log_start;
+	reader->log_end = reader->map.entry.initial_offset;
+	if (!directory_find_tail(&reader->map, &tail, reader->page.data))
+		return false;
+	reader->log_end = data_opaque(reader->page.data)->next_offset;
+	if (reader->log_end <= reader->lower)
+		return false;
+	reader->at_end = false;
+	return true;
+}
+
+void
+lane_reader_bounds(LaneReader *reader, LaneInfo *info)
+{
+	info->log_start = reader->map.entry.log_start;
+	info->log_end = reader->log_end;
+	info->frozen_upto = reader->map.entry.frozen_upto;
+	info->head_seq = reader->map.entry.head_seq;
+	info->next_seq = reader->map.entry.next_seq;
+	info->leader_epoch = 0;
+}

@@ -1,0 +1,80 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader.h
+ *	  A reader's state, shared by reader.c (going forward) and lookup.c (going
+ *	  to a place).  Inside the log room only.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTOPIC_LOG_READER_H
+#define PGTOPIC_LOG_READER_H
+
+#include "log/directory.h"
+#include "log/visibility.h"
+
+struct LaneReader
+{
+	Relation	rel;
+	Snapshot	snapshot;
+	LaneReadMode mode;
+	bool		want_key;
+	bool		want_value;
+	BufferAccessStrategy strategy;
+	MemoryContext context;
+
+	/* the lane, as of enter */
+	int32		lane;
+	LaneMap		map;
+	RecordOffset log_end;
+	RecordOffset lower;			/* nothing below is returned */
+	bool		one_extent;		/* parallel chunk: records that start in ... */
+	uint32		only_seq;
+
+	/* where we are */
+	bool		positioned;		/* else at the log start, and no page is loaded */
+	bool		at_end;
+	bool		stopped;		/* ... because of an unfinished transaction */
+	uint32		seq;
+	int			index;
+	BlockNumber extent_start;
+	uint16		pos;
+	bool		in_batch;
+	BatchHead	batch;
+	uint64		rest;			/* bytes of it from pos on */
+	RecordOffset next_offset;	/* records below have been passed */
+	VisibilityCache seen;
+
+	char	   *scratch;		/* a record that crosses pages */
+	Size		scratch_size;
+	char	   *copies[2];		/* key and value that needed a copy */
+	Size		copy_size[2];
+	PGAlignedBlock page;
+};
+
+/* Copies a page of the lane and makes it the present one. */
+extern void reader_load_page(LaneReader *reader, uint32 seq, BlockNumber extent_start, int index);
+
+/* Goes on to the page behind the present one; false if there is none. */
+extern bool reader_next_page(LaneReader *reader);
+
+/*
+ * The present page begins within a batch: fetches the envelope from the page
+ * where it stands, and leaves the reader at the page's start, in that batch.
+ */
+extern void reader_enter_continued_batch(LaneReader *reader);
+
+/* Leaves the present batch behind. */
+extern void reader_skip_batch(LaneReader *reader);
+
+/*
+ * Judges the present batch.  True: its records are to be returned.  False: it
+ * was skipped, or the reader is at its end, or (in_batch) was read afresh.
+ */
+extern bool reader_judge_batch(LaneReader *reader);
+
+/* Finds the next batch whose records are wanted, and goes behind its envelope. */
+extern bool reader_next_batch(LaneReader *reader);
+
+#endif							/* PGTOPIC_LOG_READER_H */
