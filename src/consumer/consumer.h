@@ -27,7 +27,18 @@ typedef enum MessageFormat
 	MESSAGE_JSON				/* key text, value jsonb */
 } MessageFormat;
 
+/* Columns of topic.message, message_text and message_json. */
 #define MESSAGE_NATTS			7
+typedef enum MessageColumn
+{
+	MESSAGE_COL_TOPIC = 1,
+	MESSAGE_COL_PARTITION,
+	MESSAGE_COL_LOG_OFFSET,
+	MESSAGE_COL_TIMESTAMP,
+	MESSAGE_COL_KEY,
+	MESSAGE_COL_VALUE,
+	MESSAGE_COL_HEADERS
+} MessageColumn;
 
 /* Turns records of one topic into rows. */
 typedef struct MessageWriter

@@ -18,10 +18,10 @@
 #include "access/xlog.h"
 #include "acl/acl.h"
 #include "consumer/consumer.h"
+#include "consumer/fetch.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "topic/topic.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -30,101 +30,142 @@ PG_FUNCTION_INFO_V1(pgtopic_fetch);
 PG_FUNCTION_INFO_V1(pgtopic_fetch_text);
 PG_FUNCTION_INFO_V1(pgtopic_fetch_json);
 
-/* The arguments of a fetch, checked, and where its rows go. */
-typedef struct FetchRequest
-{
-	Relation	topic;
-	int32		partition;
-	RecordOffset from_offset;
-	int32		max_messages;
-	int64		timeout_ms;
-	int32		max_bytes;
-	MessageWriter writer;
-	ReturnSetInfo *rsinfo;
-} FetchRequest;
+static Datum fetch_rows(FunctionCallInfo fcinfo, MessageFormat format);
+static void fetch_start(Fetch *fetch);
+static bool fetch_look(Fetch *fetch, Snapshot snapshot);
+static void fetch_forget(Fetch *fetch);
+static bool offset_in_log(const Fetch *fetch, const LaneInfo *bounds);
 
-static Datum fetch(FunctionCallInfo fcinfo, MessageFormat format);
-static void fetch_arguments(FunctionCallInfo fcinfo, FetchRequest *request);
-static void fetch_or_wait(FetchRequest *request);
-static int32 fetch_once(FetchRequest *request, Snapshot snapshot);
-static bool offset_in_log(const FetchRequest *request, const LaneInfo *bounds);
-
-/* The room needs nothing at server start. */
 void
 consumer_init(void)
 {
+	fetch_scan_init();
 }
 
 Datum
 pgtopic_fetch(PG_FUNCTION_ARGS)
 {
-	return fetch(fcinfo, MESSAGE_BYTES);
+	return fetch_rows(fcinfo, MESSAGE_BYTES);
 }
 
 Datum
 pgtopic_fetch_text(PG_FUNCTION_ARGS)
 {
-	return fetch(fcinfo, MESSAGE_TEXT);
+	return fetch_rows(fcinfo, MESSAGE_TEXT);
 }
 
 Datum
 pgtopic_fetch_json(PG_FUNCTION_ARGS)
 {
-	return fetch(fcinfo, MESSAGE_JSON);
+	return fetch_rows(fcinfo, MESSAGE_JSON);
 }
 
 static Datum
-fetch(FunctionCallInfo fcinfo, MessageFormat format)
+fetch_rows(FunctionCallInfo fcinfo, MessageFormat format)
 {
-	FetchRequest request;
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Fetch		fetch;
 
-	fetch_arguments(fcinfo, &request);
-	acl_check_fetch(request.topic);
-	topic_check_partition(request.topic, request.partition);
-
+	fetch_open(&fetch, fcinfo->args, format);
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	request.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	message_writer_init(&request.writer, request.topic, format);
 
-	fetch_or_wait(&request);
+	while (fetch_next(&fetch))
+	{
+		Datum		values[MESSAGE_NATTS];
+		bool		isnull[MESSAGE_NATTS];
 
-	topic_close(request.topic);
+		message_values(&fetch.writer, fetch.partition, &fetch.record,
+					   values, isnull);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
+	}
+
+	fetch_close(&fetch);
 	return (Datum) 0;
 }
 
-/* Takes the arguments (see contract: topic.fetch) and opens the topic. */
-static void
-fetch_arguments(FunctionCallInfo fcinfo, FetchRequest *request)
+void
+fetch_open(Fetch *fetch, const NullableDatum *args, MessageFormat format)
 {
-	static const char *const names[] = {
+	static const char *const names[FETCH_NARGS] = {
 		"topic", "partition", "from_offset", "max_messages", "timeout", "max_bytes"
 	};
 
-	for (int i = 0; i < lengthof(names); i++)
+	for (int i = 0; i < FETCH_NARGS; i++)
 	{
-		if (PG_ARGISNULL(i))
+		if (args[i].isnull)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("argument \"%s\" must not be null", names[i])));
 	}
 
-	request->partition = PG_GETARG_INT32(1);
-	request->from_offset = PG_GETARG_INT64(2);
-	request->max_messages = PG_GETARG_INT32(3);
-	request->timeout_ms = consumer_timeout_ms(PG_GETARG_INTERVAL_P(4));
-	request->max_bytes = PG_GETARG_INT32(5);
+	memset(fetch, 0, sizeof(Fetch));
+	fetch->context = CurrentMemoryContext;
+	fetch->partition = DatumGetInt32(args[1].value);
+	fetch->from_offset = DatumGetInt64(args[2].value);
+	fetch->max_messages = DatumGetInt32(args[3].value);
+	fetch->timeout_ms = consumer_timeout_ms(DatumGetIntervalP(args[4].value));
+	fetch->max_bytes = DatumGetInt32(args[5].value);
+	fetch->want_key = true;
+	fetch->want_value = true;
 
-	if (request->max_messages < 1)
+	if (fetch->max_messages < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_messages must be at least 1")));
-	if (request->max_bytes < 0)
+	if (fetch->max_bytes < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("max_bytes must not be negative")));
 
-	request->topic = topic_open(text_to_cstring(PG_GETARG_TEXT_PP(0)),
-								AccessShareLock);
+	fetch->topic = topic_open(TextDatumGetCString(args[0].value), AccessShareLock);
+	acl_check_fetch(fetch->topic);
+	topic_check_partition(fetch->topic, fetch->partition);
+	message_writer_init(&fetch->writer, fetch->topic, format);
+}
+
+bool
+fetch_next(Fetch *fetch)
+{
+	if (!fetch->started)
+		fetch_start(fetch);		/* has the first record read already */
+	else if (fetch->reader == NULL || fetch->found >= fetch->max_messages ||
+			 !lane_reader_next(fetch->reader, &fetch->record))
+		return false;
+
+	if (fetch->reader == NULL)
+		return false;
+
+	fetch->bytes += fetch->record.size;
+	if (fetch->found > 0 && fetch->bytes > fetch->max_bytes)
+	{
+		fetch->found = fetch->max_messages;
+		return false;
+	}
+	fetch->found++;
+	return true;
+}
+
+void
+fetch_restart(Fetch *fetch)
+{
+	if (!fetch->started)
+		return;
+
+	fetch->found = 0;
+	fetch->bytes = 0;
+	if (fetch->reader != NULL)
+	{
+		lane_reader_seek(fetch->reader, fetch->from_offset);
+		if (!lane_reader_next(fetch->reader, &fetch->record))
+			fetch_forget(fetch);
+	}
+}
+
+void
+fetch_close(Fetch *fetch)
+{
+	fetch_forget(fetch);
+	topic_close(fetch->topic);
 }
 
 /*
@@ -133,61 +174,59 @@ fetch_arguments(FunctionCallInfo fcinfo, FetchRequest *request)
  * snapshot of its own.
  */
 static void
-fetch_or_wait(FetchRequest *request)
+fetch_start(Fetch *fetch)
 {
-	ConsumerWait wait;
-	int32		found;
+	MemoryContext old = MemoryContextSwitchTo(fetch->context);
 
-	if (fetch_once(request, GetActiveSnapshot()) > 0 ||
-		!consumer_can_wait(request->timeout_ms))
-		return;
-
-	consumer_wait_begin(&wait, RelationGetRelid(request->topic),
-						request->partition, request->timeout_ms);
-	do
+	fetch->started = true;
+	if (!fetch_look(fetch, GetActiveSnapshot()) &&
+		consumer_can_wait(fetch->timeout_ms))
 	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		found = fetch_once(request, GetActiveSnapshot());
-		PopActiveSnapshot();
-	} while (found == 0 && consumer_wait(&wait));
-	consumer_wait_end();
+		ConsumerWait wait;
+
+		consumer_wait_begin(&wait, RelationGetRelid(fetch->topic),
+							fetch->partition, fetch->timeout_ms);
+		while (!fetch_look(fetch, GetTransactionSnapshot()) &&
+			   consumer_wait(&wait))
+			;
+		consumer_wait_end();
+	}
+	MemoryContextSwitchTo(old);
 }
 
-/* Puts what there is now into the result, and returns how many rows. */
-static int32
-fetch_once(FetchRequest *request, Snapshot snapshot)
+/* Reads the first record that there is now; false if there is none. */
+static bool
+fetch_look(Fetch *fetch, Snapshot snapshot)
 {
-	LaneReader *reader = lane_reader_create(request->topic, snapshot, LANE_READ_FETCH);
 	LaneInfo	bounds;
-	LaneRecord	record;
-	int64		bytes = 0;
-	int32		found = 0;
 
-	(void) lane_reader_enter(reader, request->partition);
-	lane_reader_bounds(reader, &bounds);
+	fetch->snapshot = RegisterSnapshot(snapshot);
+	fetch->reader = lane_reader_create(fetch->topic, fetch->snapshot, LANE_READ_FETCH);
+	lane_reader_want(fetch->reader, fetch->want_key, fetch->want_value);
+	(void) lane_reader_enter(fetch->reader, fetch->partition);
+	lane_reader_bounds(fetch->reader, &bounds);
 
-	if (offset_in_log(request, &bounds))
+	if (offset_in_log(fetch, &bounds))
 	{
-		lane_reader_seek(reader, request->from_offset);
-		while (found < request->max_messages && lane_reader_next(reader, &record))
-		{
-			Datum		values[MESSAGE_NATTS];
-			bool		isnull[MESSAGE_NATTS];
-
-			bytes += record.size;
-			if (found > 0 && bytes > request->max_bytes)
-				break;
-
-			message_values(&request->writer, request->partition, &record,
-						   values, isnull);
-			tuplestore_putvalues(request->rsinfo->setResult,
-								 request->rsinfo->setDesc, values, isnull);
-			found++;
-		}
+		lane_reader_seek(fetch->reader, fetch->from_offset);
+		if (lane_reader_next(fetch->reader, &fetch->record))
+			return true;
 	}
 
-	lane_reader_free(reader);
-	return found;
+	fetch_forget(fetch);
+	return false;
+}
+
+static void
+fetch_forget(Fetch *fetch)
+{
+	if (fetch->reader != NULL)
+	{
+		lane_reader_free(fetch->reader);
+		UnregisterSnapshot(fetch->snapshot);
+	}
+	fetch->reader = NULL;
+	fetch->snapshot = NULL;
 }
 
 /*
@@ -195,25 +234,25 @@ fetch_once(FetchRequest *request, Snapshot snapshot)
  * past the log end; but a standby's end may only lag behind the primary's.
  */
 static bool
-offset_in_log(const FetchRequest *request, const LaneInfo *bounds)
+offset_in_log(const Fetch *fetch, const LaneInfo *bounds)
 {
-	bool		below = request->from_offset < bounds->log_start;
+	bool		below = fetch->from_offset < bounds->log_start;
 
-	if (request->from_offset < bounds->log_end && !below)
+	if (!below && fetch->from_offset < bounds->log_end)
 		return true;
 	if (!below &&
-		(request->from_offset == bounds->log_end || RecoveryInProgress()))
+		(fetch->from_offset == bounds->log_end || RecoveryInProgress()))
 		return false;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_OFFSET_OUT_OF_RANGE),
 			 below ?
 			 errmsg("offset %lld is below the log start of topic %s, partition %d",
-					(long long) request->from_offset, request->writer.topic,
-					request->partition) :
+					(long long) fetch->from_offset, fetch->writer.topic,
+					fetch->partition) :
 			 errmsg("offset %lld is past the log end of topic %s, partition %d",
-					(long long) request->from_offset, request->writer.topic,
-					request->partition),
+					(long long) fetch->from_offset, fetch->writer.topic,
+					fetch->partition),
 			 errdetail("The log start offset is %lld, the log end offset is %lld.",
 					   (long long) bounds->log_start, (long long) bounds->log_end),
 			 below ?

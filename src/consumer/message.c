@@ -19,17 +19,6 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
-typedef enum MessageColumn
-{
-	MESSAGE_COL_TOPIC,
-	MESSAGE_COL_PARTITION,
-	MESSAGE_COL_LOG_OFFSET,
-	MESSAGE_COL_TIMESTAMP,
-	MESSAGE_COL_KEY,
-	MESSAGE_COL_VALUE,
-	MESSAGE_COL_HEADERS
-} MessageColumn;
-
 static void check_text(const MessageWriter *writer, int32 partition,
 					   const LaneRecord *record, const char *what,
 					   struct varlena *bytes);
@@ -52,16 +41,16 @@ message_values(MessageWriter *writer, int32 partition, const LaneRecord *record,
 			   Datum *values, bool *isnull)
 {
 	memset(isnull, false, MESSAGE_NATTS * sizeof(bool));
-	values[MESSAGE_COL_TOPIC] = writer->topic_datum;
-	values[MESSAGE_COL_PARTITION] = Int32GetDatum(partition);
-	values[MESSAGE_COL_LOG_OFFSET] = Int64GetDatum(record->offset);
-	values[MESSAGE_COL_TIMESTAMP] =
+	values[MESSAGE_COL_TOPIC - 1] = writer->topic_datum;
+	values[MESSAGE_COL_PARTITION - 1] = Int32GetDatum(partition);
+	values[MESSAGE_COL_LOG_OFFSET - 1] = Int64GetDatum(record->offset);
+	values[MESSAGE_COL_TIMESTAMP - 1] =
 		TimestampTzGetDatum(log_timestamp_to_tz(record->timestamp));
-	values[MESSAGE_COL_KEY] = PointerGetDatum(record->key);
-	isnull[MESSAGE_COL_KEY] = record->key == NULL;
-	values[MESSAGE_COL_VALUE] = PointerGetDatum(record->value);
-	isnull[MESSAGE_COL_VALUE] = record->value == NULL;
-	isnull[MESSAGE_COL_HEADERS] = true;
+	values[MESSAGE_COL_KEY - 1] = PointerGetDatum(record->key);
+	isnull[MESSAGE_COL_KEY - 1] = record->key == NULL;
+	values[MESSAGE_COL_VALUE - 1] = PointerGetDatum(record->value);
+	isnull[MESSAGE_COL_VALUE - 1] = record->value == NULL;
+	isnull[MESSAGE_COL_HEADERS - 1] = true;
 
 	if (record->nheaders > 0 || writer->format == MESSAGE_JSON)
 		MemoryContextReset(writer->row_context);
@@ -74,16 +63,16 @@ message_values(MessageWriter *writer, int32 partition, const LaneRecord *record,
 	else if (writer->format == MESSAGE_JSON && record->value != NULL)
 	{
 		check_text(writer, partition, record, "value", record->value);
-		values[MESSAGE_COL_VALUE] = json_datum(writer, partition, record);
+		values[MESSAGE_COL_VALUE - 1] = json_datum(writer, partition, record);
 	}
 
 	if (record->nheaders > 0)
 	{
 		MemoryContext old = MemoryContextSwitchTo(writer->row_context);
 
-		values[MESSAGE_COL_HEADERS] = log_headers_datum(record->headers,
+		values[MESSAGE_COL_HEADERS - 1] = log_headers_datum(record->headers,
 														record->nheaders,
-														&isnull[MESSAGE_COL_HEADERS]);
+														&isnull[MESSAGE_COL_HEADERS - 1]);
 		MemoryContextSwitchTo(old);
 	}
 }
