@@ -131,7 +131,7 @@ varint_get(const char *from, size_t available, int64 *value)
 static inline int64
 size_bytes(RecordBytes bytes)
 {
-	return size_varint(bytes.length) + (bytes.length > 0 ? bytes.length : 0);
+	return (int64) size_varint(bytes.length) + Max(bytes.length, 0);
 }
 
 static inline char *
