@@ -13,7 +13,7 @@
 #include "access/htup.h"
 #include "catalog/namespace.h"
 #include "log/log.h"
-#include "nodes/primnodes.h"
+#include "nodes/parsenodes.h"
 #include "topic/topic.h"
 
 /*
@@ -78,18 +78,45 @@ extern const char *compression_name(int codec);
 /* ddl.c */
 extern void ddl_init(void);
 
-/* refuse.c: what a topic cannot honour */
+/* What to use instead of what a topic cannot honour. */
+#define HINT_COLUMNS \
+	"The columns of a topic are fixed; whatever else a message needs goes into its value or headers."
+#define HINT_CONSTRAINTS \
+	"Check messages before they are produced, for example in a function that calls topic.produce()."
+#define HINT_INDEX \
+	"Reading by partition with log_offset or timestamp needs no index; for other look-ups consume the topic into a table."
+#define HINT_UNLOGGED \
+	"Topics are always logged; produce with synchronous_commit = off where losing the last messages is acceptable."
+#define HINT_CLUSTER \
+	"Messages are stored in the order of their offsets; VACUUM FULL rewrites a topic."
+#define HINT_INHERITANCE \
+	"topic.alter() adds partitions; a view with UNION ALL reads several topics."
+#define HINT_ACCESS_METHOD \
+	"Create the other table and copy with INSERT ... SELECT."
+#define HINT_PUBLICATION \
+	"Consume topics with topic.fetch() instead, or replicate the whole server with streaming replication."
+#define HINT_ROW_SECURITY \
+	"Use GRANT and REVOKE, with one topic for each group of readers, or grant a view instead of the topic."
+
+/* refuse.c: statements that a topic cannot honour; all throw 0A000 */
+extern void refuse(const char *what, const char *hint) pg_attribute_noreturn();
 extern void refuse_query(Query *query);
 extern void refuse_alter_table(AlterTableStmt *stmt);
-extern void refuse_definition(Oid relid);
-extern void refuse_trigger(Oid trigger);
-extern void refuse_rule(Oid rule);
-extern void refuse_policy(Oid policy);
-extern void refuse_constraint(Oid constraint);
-extern void refuse_column_default(Oid relid);
-extern void refuse_inheritance(Oid child, Oid parent);
-extern void refuse_publication(List *objects);
-extern void refuse_cluster(RangeVar *relation);
+extern void refuse_index(IndexStmt *stmt);
+extern void refuse_cluster(ClusterStmt *stmt);
 extern void refuse_copy_freeze(CopyStmt *stmt);
+extern void refuse_publication(List *objects);
+extern void warn_publication(bool all_tables, List *objects);
+extern bool storage_parameter_allowed(const char *name);
+extern void refuse_storage_parameter(const char *name) pg_attribute_noreturn();
+
+/* definition.c: what the catalogs may say about a topic; all throw 0A000 */
+extern void check_definition(Oid relid);
+extern void check_column_default(Oid relid);
+extern void check_constraint(Oid constraint);
+extern void check_trigger(Oid trigger);
+extern void check_rule(Oid rule);
+extern void check_policy(Oid policy);
+extern void check_inheritance(Oid child, Oid parent);
 
 #endif							/* PGTOPIC_TOPIC_INTERNAL_H */
