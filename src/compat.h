@@ -89,6 +89,21 @@ SmgrZeroExtend(SMgrRelation reln, BlockNumber blkno, int nblocks)
 }
 #endif
 
+/* VACUUM's report to the catalog and to the statistics. */
+#if PG_VERSION_NUM >= 180000
+#define VacuumUpdateStats(rel, pages, tuples, xid) \
+	vac_update_relstats((rel), (pages), (tuples), 0, 0, false, (xid), \
+						InvalidMultiXactId, NULL, NULL, false)
+#define VacuumReportStats(rel, tuples) \
+	pgstat_report_vacuum(RelationGetRelid(rel), false, (tuples), 0, GetCurrentTimestamp())
+#else
+#define VacuumUpdateStats(rel, pages, tuples, xid) \
+	vac_update_relstats((rel), (pages), (tuples), 0, false, (xid), \
+						InvalidMultiXactId, NULL, NULL, false)
+#define VacuumReportStats(rel, tuples) \
+	pgstat_report_vacuum(RelationGetRelid(rel), false, (tuples), 0)
+#endif
+
 /* The table access method's callbacks. */
 #if PG_VERSION_NUM < 160000
 #define relation_set_new_filelocator relation_set_new_filenode

@@ -85,10 +85,7 @@ extern bool log_scan_analyze_next_tuple(TableScanDesc sscan, TransactionId oldes
 /* Registers the custom scan, its planner hook and its setting. */
 extern void log_pushdown_init(void);
 
-/* ---------- reader.c, for ANALYZE and parallel scans ---------- */
-
-/* The extent in which the record returned last starts. */
-extern uint32 lane_reader_extent(LaneReader *reader);
+/* ---------- lookup.c, for ANALYZE ---------- */
 
 /*
  * log_block_records: whether a block of the file holds live data; if so of

@@ -20,8 +20,8 @@
  */
 #include "postgres.h"
 
-#include "log/am.h"
 #include "log/cursor.h"
+#include "log/reader.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
@@ -184,7 +184,6 @@ cursor_enter(LogCursor *cursor, int32 lane)
 		cursor->lane_lower = Max(cursor->lane_lower, at);
 	}
 
-	cursor->first_seq = info.head_seq;
 	cursor->end_seq = info.next_seq;
 	cursor->entered = true;
 	return true;
@@ -277,26 +276,6 @@ shared_advance(SharedCursor *shared, int32 lane, uint32 seq)
 }
 
 /*
- * Where the part within the bounds begins: extents before it are not worth
- * claiming.
- */
-static bool
-cursor_find_first_seq(LogCursor *cursor)
-{
-	LaneRecord	record;
-
-	lane_reader_seek(cursor->reader, cursor->lane_lower);
-	if (!lane_reader_next(cursor->reader, &record) ||
-		record.offset >= cursor->lane_upper)
-	{
-		cursor->entered = false;
-		return false;
-	}
-	cursor->first_seq = lane_reader_extent(cursor->reader);
-	return true;
-}
-
-/*
  * Claims the next extent and confines the reader to it; false when all are
  * handed out.
  */
@@ -320,10 +299,12 @@ cursor_claim(LogCursor *cursor)
 			continue;
 		}
 
-		if (lane != cursor->lane &&
-			cursor_enter(cursor, lane) &&
-			cursor->lane_lower > 0)
-			(void) cursor_find_first_seq(cursor);
+		if (lane != cursor->lane && cursor_enter(cursor, lane))
+		{
+			/* no message within the bounds starts before this extent */
+			lane_reader_seek(cursor->reader, cursor->lane_lower);
+			cursor->first_seq = cursor->reader->seq;
+		}
 
 		if (!cursor->entered || seq >= cursor->end_seq)
 		{

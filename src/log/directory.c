@@ -58,6 +58,12 @@ directory_init(void)
 	CacheRegisterRelcacheCallback(forget_relation, (Datum) 0);
 }
 
+void
+directory_forget(Relation rel)
+{
+	forget_relation((Datum) 0, RelationGetRelid(rel));
+}
+
 TopicCache *
 directory_cache(Relation rel)
 {
@@ -181,8 +187,8 @@ directory_read_lane(Relation rel, int32 lane, LaneMap *map)
 }
 
 /* Copies a node's entries. */
-static void
-read_node(LaneMap *map, BlockNumber block, int level, uint32 first_seq, DirEntry *entries)
+void
+directory_read_node(LaneMap *map, BlockNumber block, int level, uint32 first_seq, DirEntry *entries)
 {
 	PGAlignedBlock copy;
 	DirOpaque  *opaque = dir_opaque(copy.data);
@@ -273,7 +279,7 @@ directory_search(LaneMap *map, SearchKey what, int64 key, DirEntry *entry)
 		int			high = Min((last_seq - first_seq) / stride, NODE_FANOUT - 1);
 		int			i;
 
-		read_node(map, block, level, first_seq, entries);
+		directory_read_node(map, block, level, first_seq, entries);
 		if (what == SEARCH_SEQ)
 			i = ((uint32) key - first_seq) / stride;
 		else

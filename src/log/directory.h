@@ -51,6 +51,9 @@ typedef struct LaneMap
 
 extern void directory_init(void);
 
+/* Drops what is remembered of the relation: its files are other ones now. */
+extern void directory_forget(Relation rel);
+
 /* The backend's memory of the relation's files; dropped by invalidations. */
 extern TopicCache *directory_cache(Relation rel);
 
@@ -91,6 +94,10 @@ extern int	directory_valid_pages(LaneMap *map, uint32 seq, BlockNumber start);
 
 extern void directory_corrupted(Relation rel, BlockNumber block, const char *what) pg_attribute_noreturn();
 
+/* Reads one directory node of the lane: NODE_FANOUT entries. */
+extern void directory_read_node(LaneMap *map, BlockNumber block, int level,
+								uint32 first_seq, DirEntry *entries);
+
 /* extent.c: writers, with the lane's heavyweight lock held */
 
 extern void extent_ensure_lane(Relation rel, int32 lane);
@@ -103,6 +110,10 @@ extern void extent_ensure_file(Relation rel, BlockNumber nblocks);
  */
 extern void extent_open(Relation rel, int32 lane, const TailRef *tail,
 						RecordOffset start_at, uint32 leader_epoch, TailRef *opened);
+
+/* Initialises a directory page and says so in the WAL record. */
+extern void dir_page_init(Page page, uint32 incarnation, uint32 first_seq, int level,
+						  uint16 contents, uint16 page_id);
 
 /* The lane's heavyweight lock: serialises what takes more than one record. */
 #define LockLane(rel, lane)		LockPage((rel), (BlockNumber) (lane), ExclusiveLock)

@@ -85,7 +85,7 @@ page_meta(Page page)
 	return (TopicMeta *) ((char *) page + DATA_PAGE_START);
 }
 
-static void
+void
 dir_page_init(Page page, uint32 incarnation, uint32 first_seq, int level,
 			  uint16 contents, uint16 page_id)
 {

@@ -12,6 +12,7 @@
 
 #include "datatype/timestamp.h"
 #include "log/am.h"
+#include "log/directory.h"
 #include "log/wal.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
@@ -27,6 +28,7 @@ log_init(void)
 		log_xlog_register();
 		preloaded = true;
 	}
+	directory_init();
 	log_slot_init();
 	log_pushdown_init();
 }

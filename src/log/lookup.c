@@ -166,6 +166,35 @@ start_at_entry(LaneReader *reader)
 	reader->in_batch = reader->rest > 0;
 }
 
+uint32
+lane_reader_extent(LaneReader *reader)
+{
+	return reader->seq;
+}
+
+/* Leaves a batch that began on an earlier page. */
+static void
+skip_continued_batch(LaneReader *reader)
+{
+	reader->in_batch = false;
+	reader->pos = DATA_PAGE_START;
+	if (data_opaque(reader->page.data)->batch_back > 0)
+	{
+		reader_enter_continued_batch(reader);
+		reader_skip_batch(reader);
+	}
+}
+
+void
+reader_seek_page(LaneReader *reader, RecordOffset offset)
+{
+	DirEntry	extent;
+	uint32		seq = directory_find_offset(&reader->map, offset, &extent);
+
+	load_page_of_offset(reader, seq, &extent, offset);
+	skip_continued_batch(reader);
+}
+
 void
 lane_reader_seek(LaneReader *reader, RecordOffset offset)
 {
@@ -210,17 +239,10 @@ lane_reader_before(LaneReader *reader, RecordOffset offset, LaneRecord *record)
 
 	if (limit <= reader->map.entry.log_start)
 		return false;
-	lane_reader_seek(reader, limit - 1);
 	if (reader->map.entry.next_seq == reader->map.entry.head_seq)
 		return false;
-
-	{
-		DirEntry	extent;
-		uint32		seq = directory_find_offset(&reader->map, limit - 1, &extent);
-
-		load_page_of_offset(reader, seq, &extent, limit - 1);
-		page_number = logical_page(reader->seq, reader->index);
-	}
+	reader_seek_page(reader, limit - 1);
+	page_number = logical_page(reader->seq, reader->index);
 	for (;; page_number--)
 	{
 		RecordOffset last = -1;
@@ -321,13 +343,8 @@ log_stable_offset(Relation rel, int32 lane, Snapshot snapshot)
 				low = mid + 1;
 		}
 		reader_load_page(reader, seq, extent.block, low);
-		reader->pos = DATA_PAGE_START;
-		if (opaque->batch_back > 0)
-		{
-			/* began earlier, so its writer is older than all running ones */
-			reader_enter_continued_batch(reader);
-			reader_skip_batch(reader);
-		}
+		/* a batch that began earlier is of a writer older than all running ones */
+		skip_continued_batch(reader);
 		while (reader_next_batch(reader))
 			reader_skip_batch(reader);
 	}

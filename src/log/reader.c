@@ -211,24 +211,13 @@ reader_skip_batch(LaneReader *reader)
 static void
 note_unread_conflicts(LaneReader *reader)
 {
-	while (!reader->at_end)
+	do
 	{
 		if (!TransactionIdIsCurrentTransactionId(reader->batch.xid) &&
 			XidInMVCCSnapshot(reader->batch.xid, reader->snapshot))
 			CheckForSerializableConflictOut(reader->rel, reader->batch.xid, reader->snapshot);
 		reader_skip_batch(reader);
-		while (!reader->at_end && reader->pos >= page_lower(reader->page.data))
-		{
-			if (!reader_next_page(reader))
-				reader->at_end = true;
-			reader->pos = DATA_PAGE_START;
-		}
-		if (reader->at_end ||
-			!batch_head_decode(reader->page.data + reader->pos,
-							   page_lower(reader->page.data) - reader->pos, &reader->batch))
-			return;
-		reader->rest = reader->batch.length;
-	}
+	} while (reader_next_envelope(reader));
 }
 
 /*
@@ -276,49 +265,47 @@ reader_judge_batch(LaneReader *reader)
 }
 
 /*
- * Finds the next batch whose records are wanted.  False at the end.
+ * Goes to the next envelope, whatever it is.
  */
+bool
+reader_next_envelope(LaneReader *reader)
+{
+	Page		page = reader->page.data;
+
+	while (!reader->at_end && reader->pos >= page_lower(page))
+	{
+		if (!reader_next_page(reader))
+			reader->at_end = true;
+		reader->pos = DATA_PAGE_START;
+		if (!reader->at_end && data_opaque(page)->batch_back > 0)
+		{
+			/* we did not follow that batch: go to the one behind it */
+			reader_enter_continued_batch(reader);
+			reader_skip_batch(reader);
+		}
+	}
+	if (reader->at_end)
+		return false;
+	if (!batch_head_decode(page + reader->pos, page_lower(page) - reader->pos,
+						   &reader->batch))
+		directory_corrupted(reader->rel, reader->extent_start + reader->index,
+							"Batch envelope is malformed");
+	if (reader->batch.base_offset >= reader->log_end ||
+		(reader->one_extent && reader->seq > reader->only_seq))
+	{
+		reader->at_end = true;
+		return false;
+	}
+	reader->rest = reader->batch.length;
+	reader->in_batch = true;
+	return true;
+}
+
 bool
 reader_next_batch(LaneReader *reader)
 {
-	for (;;)
+	while (reader_next_envelope(reader))
 	{
-		Page		page = reader->page.data;
-
-		if (reader->at_end)
-			return false;
-		if (reader->pos >= page_lower(page))
-		{
-			if (!reader_next_page(reader))
-			{
-				reader->at_end = true;
-				return false;
-			}
-			reader->pos = DATA_PAGE_START;
-			if (data_opaque(page)->batch_back > 0)
-			{
-				/* we did not follow that batch: go to the one behind it */
-				reader_enter_continued_batch(reader);
-				reader_skip_batch(reader);
-			}
-			continue;
-		}
-		if (reader->one_extent && reader->seq > reader->only_seq)
-		{
-			reader->at_end = true;
-			return false;
-		}
-		if (!batch_head_decode(page + reader->pos, page_lower(page) - reader->pos,
-							   &reader->batch))
-			directory_corrupted(reader->rel, reader->extent_start + reader->index,
-								"Batch envelope is malformed");
-		if (reader->batch.base_offset >= reader->log_end)
-		{
-			reader->at_end = true;
-			return false;
-		}
-		reader->rest = reader->batch.length;
-		reader->in_batch = true;
 		if (reader->batch.base_offset + reader->batch.last_offset_delta < reader->lower)
 		{
 			reader_skip_batch(reader);
@@ -341,6 +328,7 @@ reader_next_batch(LaneReader *reader)
 		reader->rest -= reader->batch.header_size;
 		return true;
 	}
+	return false;
 }
 
 /* ---------- records ---------- */

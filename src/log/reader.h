@@ -65,6 +65,9 @@ extern bool reader_next_page(LaneReader *reader);
  */
 extern void reader_enter_continued_batch(LaneReader *reader);
 
+/* Places the reader at the start of the page where a batch at offset begins. */
+extern void reader_seek_page(LaneReader *reader, RecordOffset offset);
+
 /* Leaves the present batch behind. */
 extern void reader_skip_batch(LaneReader *reader);
 
@@ -73,6 +76,9 @@ extern void reader_skip_batch(LaneReader *reader);
  * was skipped, or the reader is at its end, or (in_batch) was read afresh.
  */
 extern bool reader_judge_batch(LaneReader *reader);
+
+/* Goes to the next envelope, of whatever batch; false at the end. */
+extern bool reader_next_envelope(LaneReader *reader);
 
 /* Finds the next batch whose records are wanted, and goes behind its envelope. */
 extern bool reader_next_batch(LaneReader *reader);

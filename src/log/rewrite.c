@@ -1,0 +1,384 @@
+/*-------------------------------------------------------------------------
+ *
+ * rewrite.c
+ *	  Other files for a topic: creation, TRUNCATE, SET TABLESPACE and VACUUM
+ *	  FULL.  Offsets go on in all of them.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/multixact.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xlogutils.h"
+#include "catalog/storage.h"
+#include "log/am.h"
+#include "log/directory.h"
+#include "log/vacuum.h"
+#include "log/wal.h"
+#include "miscadmin.h"
+
+#define LANE_CONTENTS	(LANES_PER_PAGE * sizeof(LaneEntry))
+#define NODE_CONTENTS	(NODE_FANOUT * sizeof(DirEntry))
+
+/* What new files begin with. */
+typedef struct NewTopic
+{
+	TopicMeta	meta;			/* lane_page and high_block not used */
+	int			nlanes;
+	LaneEntry  *lanes;
+} NewTopic;
+
+static uint32
+new_incarnation(void)
+{
+	uint32		number;
+
+	do
+	{
+		if (!pg_strong_random(&number, sizeof(number)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+	} while (number == 0);
+	return number;
+}
+
+static void
+new_topic_init(NewTopic *topic)
+{
+	memset(topic, 0, sizeof(*topic));
+	topic->meta.magic = TOPIC_MAGIC;
+	topic->meta.version = TOPIC_FORMAT_VERSION;
+	topic->meta.incarnation = new_incarnation();
+	if (!pg_strong_random(topic->meta.uuid, sizeof(topic->meta.uuid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	/* version 4, variant 1, as RFC 4122 wants them */
+	topic->meta.uuid[6] = (topic->meta.uuid[6] & 0x0F) | 0x40;
+	topic->meta.uuid[8] = (topic->meta.uuid[8] & 0x3F) | 0x80;
+}
+
+/* A page of new files, locked; the file is long enough. */
+static Buffer
+fresh_buffer(Relation rel, BlockNumber block)
+{
+	return ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, NULL);
+}
+
+static void
+write_dir_page(Relation rel, BlockNumber block, uint32 incarnation, uint32 first_seq,
+			   int level, const void *contents, uint16 size, uint16 page_id)
+{
+	Buffer		buffer = fresh_buffer(rel, block);
+	Page		page = BufferGetPage(buffer);
+	WalRecord	record;
+	WalPage    *walpage;
+
+	wal_begin(&record, XLOG_TOPIC_DIRECTORY, first_seq);
+	START_CRIT_SECTION();
+	dir_page_init(page, incarnation, first_seq, level, size, page_id);
+	memcpy((char *) page + DATA_PAGE_START, contents, size);
+	walpage = wal_page(&record, buffer, true);
+	wal_patch(walpage, DATA_PAGE_START, size);
+	wal_patch(walpage, BLCKSZ - sizeof(DirOpaque), sizeof(DirOpaque));
+	wal_finish(&record, rel);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+}
+
+/*
+ * Writes lane pages from "block" on, and the meta page; the file must hold
+ * them.
+ */
+static void
+write_topic(Relation rel, NewTopic *topic, BlockNumber block)
+{
+	for (int first = 0; first < topic->nlanes; first += LANES_PER_PAGE)
+	{
+		LaneEntry	lanes[LANES_PER_PAGE];
+
+		memset(lanes, 0, sizeof(lanes));
+		memcpy(lanes, topic->lanes + first,
+			   Min(LANES_PER_PAGE, topic->nlanes - first) * sizeof(LaneEntry));
+		write_dir_page(rel, block, topic->meta.incarnation, first, 0, lanes,
+					   LANE_CONTENTS, TOPIC_LANE_PAGE_ID);
+		topic->meta.lane_page[first / LANES_PER_PAGE] = block++;
+	}
+	topic->meta.high_block = block;
+	write_dir_page(rel, TOPIC_META_BLOCK, topic->meta.incarnation, 0, 0, &topic->meta,
+				   sizeof(TopicMeta), TOPIC_META_PAGE_ID);
+}
+
+static int
+lane_page_count(const NewTopic *topic)
+{
+	return (topic->nlanes + LANES_PER_PAGE - 1) / LANES_PER_PAGE;
+}
+
+/* After TRUNCATE: the same topic, every lane empty at its present log end. */
+static void
+carry_offsets(Relation rel, NewTopic *topic)
+{
+	TopicMeta	old;
+
+	directory_read_meta(rel, &old);
+	memcpy(topic->meta.uuid, old.uuid, sizeof(old.uuid));
+	topic->meta.min_partitions = old.min_partitions;
+	topic->nlanes = log_lane_limit(rel);
+	topic->lanes = palloc0(Max(topic->nlanes, 1) * sizeof(LaneEntry));
+	for (int lane = 0; lane < topic->nlanes; lane++)
+	{
+		LaneInfo	info;
+
+		CHECK_FOR_INTERRUPTS();
+		log_lane_info(rel, lane, &info);
+		topic->lanes[lane].log_start = info.log_end;
+		topic->lanes[lane].initial_offset = info.log_end;
+		topic->lanes[lane].frozen_upto = info.log_end;
+	}
+}
+
+/*
+ * log_set_new_filelocator: new files, for CREATE TABLE or for TRUNCATE and
+ * rewrites.  In the latter case rel still points to the old ones.
+ */
+void
+log_set_new_filelocator(Relation rel, const RelFileLocator *newlocator, char persistence,
+						TransactionId *freezeXid, MultiXactId *minmulti)
+{
+	NewTopic	topic;
+	SMgrRelation reln;
+	Relation	files;
+
+	log_check_writable("CREATE TABLE");
+	if (persistence != RELPERSISTENCE_PERMANENT)
+		log_refuse(rel, "UNLOGGED or TEMPORARY", "Topics are always WAL-logged.");
+
+	*freezeXid = RecentXmin;
+	*minmulti = InvalidMultiXactId; /* messages are never locked */
+
+	wal_prepare();
+	new_topic_init(&topic);
+	if (!RelFileLocatorEquals(*newlocator, RelationFileLocator(rel)))
+		carry_offsets(rel, &topic);
+
+	reln = RelationCreateStorage(*newlocator, persistence, true);
+	SmgrZeroExtend(reln, 0, 1 + lane_page_count(&topic));
+
+	/* these files belong to this transaction: with wal_level minimal no WAL */
+	files = CreateFakeRelcacheEntry(*newlocator);
+	files->rd_createSubid = GetCurrentSubTransactionId();
+	write_topic(files, &topic, 1);
+	FreeFakeRelcacheEntry(files);
+}
+
+void
+log_nontransactional_truncate(Relation rel)
+{
+	NewTopic	topic;
+
+	log_check_writable("TRUNCATE TABLE");
+	wal_prepare();
+	new_topic_init(&topic);
+	carry_offsets(rel, &topic);
+	RelationTruncate(rel, 0);
+	directory_forget(rel);
+	extent_ensure_file(rel, 1 + lane_page_count(&topic));
+	write_topic(rel, &topic, 1);
+}
+
+/* SET TABLESPACE: the same pages elsewhere. */
+void
+log_copy_data(Relation rel, const RelFileLocator *newlocator)
+{
+	SMgrRelation target;
+
+	FlushRelationBuffers(rel);
+	target = RelationCreateStorage(*newlocator, rel->rd_rel->relpersistence, true);
+	RelationCopyStorage(RelationGetSmgr(rel), target, MAIN_FORKNUM,
+						rel->rd_rel->relpersistence);
+	RelationDropStorage(rel);
+	smgrclose(target);
+}
+
+/* ---------- VACUUM FULL ---------- */
+
+/* Copies the written pages of an extent to "block" on; returns how many. */
+static int
+copy_extent(LaneMap *map, Relation to, uint32 incarnation, uint32 seq,
+			BlockNumber from, BlockNumber block)
+{
+	int			npages = directory_valid_pages(map, seq, from);
+
+	for (int first = 0; first < npages; first += WAL_APPEND_PAGES)
+	{
+		int			n = Min(WAL_APPEND_PAGES, npages - first);
+		Buffer		buffers[WAL_APPEND_PAGES];
+		PGAlignedBlock copies[WAL_APPEND_PAGES];
+		WalRecord	record;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int i = 0; i < n; i++)
+			directory_copy_page(map->rel, from + first + i, NULL, copies[i].data);
+		for (int i = 0; i < n; i++)
+			buffers[i] = fresh_buffer(to, block + first + i);
+		wal_begin(&record, XLOG_TOPIC_COPY, map->lane);
+		START_CRIT_SECTION();
+		for (int i = 0; i < n; i++)
+		{
+			Page		page = BufferGetPage(buffers[i]);
+			WalPage    *walpage = wal_page(&record, buffers[i], true);
+
+			memcpy(page, copies[i].data, BLCKSZ);
+			PageSetLSN(page, (XLogRecPtr) 0);
+			data_opaque(page)->incarnation = incarnation;
+			if (page_lower(page) > DATA_PAGE_START)
+				wal_patch(walpage, DATA_PAGE_START, page_lower(page) - DATA_PAGE_START);
+			wal_patch(walpage, DATA_PAGE_END, sizeof(DataOpaque));
+		}
+		record.change.offset = data_opaque(BufferGetPage(buffers[n - 1]))->next_offset;
+		wal_finish(&record, to);
+		END_CRIT_SECTION();
+		for (int i = 0; i < n; i++)
+			UnlockReleaseBuffer(buffers[i]);
+	}
+	return npages;
+}
+
+/* The first extent that a reader at the log start looks at. */
+static uint32
+first_needed_extent(LaneMap *map)
+{
+	DirEntry	extent;
+	uint32		seq = directory_find_offset(map, map->entry.log_start, &extent);
+	PGAlignedBlock copy;
+	uint64		number;
+	int			index;
+
+	/* a batch may reach into it from an earlier one */
+	directory_copy_page(map->rel, extent.block, NULL, copy.data);
+	number = logical_page(seq, 0) - data_opaque(copy.data)->batch_back;
+	logical_page_split(number, &seq, &index);
+	return Max(seq, map->entry.head_seq);
+}
+
+/*
+ * Copies a directory node and what is below it, changing block numbers by way
+ * of the extents' copies; returns its new block.
+ */
+static BlockNumber
+copy_node(LaneMap *map, Relation to, NewTopic *topic, BlockNumber block, int level,
+		  uint32 first_seq, uint32 head, BlockNumber *next_block)
+{
+	DirEntry	entries[NODE_FANOUT];
+	uint32		stride = 1;
+	BlockNumber mine;
+
+	for (int i = 0; i < level; i++)
+		stride *= NODE_FANOUT;
+	directory_read_node(map, block, level, first_seq, entries);
+	for (int i = 0; i < NODE_FANOUT; i++)
+	{
+		uint32		seq = first_seq + i * stride;
+
+		if (seq >= map->entry.next_seq)
+			break;
+		if (seq + stride <= head)
+		{
+			memset(&entries[i], 0, sizeof(DirEntry));
+			continue;
+		}
+		if (level > 0)
+			entries[i].block = copy_node(map, to, topic, entries[i].block, level - 1,
+										 seq, head, next_block);
+		else
+		{
+			BlockNumber target = *next_block;
+
+			*next_block += extent_pages(seq);
+			extent_ensure_file(to, *next_block);
+			copy_extent(map, to, topic->meta.incarnation, seq, entries[i].block, target);
+			entries[i].block = target;
+		}
+	}
+	mine = (*next_block)++;
+	extent_ensure_file(to, *next_block);
+	write_dir_page(to, mine, topic->meta.incarnation, first_seq, level, entries,
+				   NODE_CONTENTS, TOPIC_NODE_PAGE_ID);
+	return mine;
+}
+
+static void
+copy_lane(LaneMap *map, Relation to, NewTopic *topic, LaneEntry *lane, BlockNumber *next_block)
+{
+	uint32		head;
+
+	*lane = map->entry;
+	if (lane->next_seq == lane->head_seq)
+		return;
+	head = lane->head_seq = first_needed_extent(map);
+	if (lane->height > 0)
+	{
+		lane->root = copy_node(map, to, topic, map->entry.root, lane->height - 1, 0,
+							   head, next_block);
+		return;
+	}
+	for (uint32 seq = head; seq < lane->next_seq; seq++)
+	{
+		BlockNumber target = *next_block;
+
+		*next_block += extent_pages(seq);
+		extent_ensure_file(to, *next_block);
+		copy_extent(map, to, topic->meta.incarnation, seq, map->entry.extents[seq].block, target);
+		lane->extents[seq].block = target;
+	}
+}
+
+/*
+ * log_copy_for_cluster: VACUUM FULL.  Extents before the log start and free
+ * ones stay behind.  The cutoff handed back is never later than the oldest
+ * transaction that still has to be looked up in the commit log.
+ */
+void
+log_copy_for_cluster(Relation OldTable, Relation NewTable, Relation OldIndex, bool use_sort,
+					 TransactionId OldestXmin, TransactionId *xid_cutoff,
+					 MultiXactId *multi_cutoff, double *num_tuples, double *tups_vacuumed,
+					 double *tups_recently_dead)
+{
+	NewTopic	topic;
+	TopicMeta	old;
+	BlockNumber next_block = 1;
+	FreezeResult frozen;
+
+	log_check_writable("VACUUM");
+	wal_prepare();
+	log_freeze(OldTable, OldestXmin, &frozen);
+
+	new_topic_init(&topic);
+	directory_read_meta(OldTable, &old);
+	memcpy(topic.meta.uuid, old.uuid, sizeof(old.uuid));
+	topic.meta.min_partitions = old.min_partitions;
+	topic.nlanes = log_lane_limit(OldTable);
+	topic.lanes = palloc0(Max(topic.nlanes, 1) * sizeof(LaneEntry));
+	for (int lane = 0; lane < topic.nlanes; lane++)
+	{
+		LaneMap		map;
+
+		directory_read_lane(OldTable, lane, &map);
+		copy_lane(&map, NewTable, &topic, &topic.lanes[lane], &next_block);
+	}
+	extent_ensure_file(NewTable, next_block + lane_page_count(&topic));
+	write_topic(NewTable, &topic, next_block);
+	directory_forget(NewTable);
+
+	*xid_cutoff = frozen.oldest_xid;
+	*multi_cutoff = InvalidMultiXactId;
+	*num_tuples = frozen.messages;
+	*tups_vacuumed = 0;
+	*tups_recently_dead = 0;
+}

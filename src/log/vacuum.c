@@ -1,0 +1,247 @@
+/*-------------------------------------------------------------------------
+ *
+ * vacuum.c
+ *	  VACUUM: resolving transactions for good, without rewriting pages; and
+ *	  moving the log start.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/multixact.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "commands/vacuum.h"
+#include "log/am.h"
+#include "log/reader.h"
+#include "log/vacuum.h"
+#include "log/wal.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/procarray.h"
+
+/*
+ * Flags the batch at the reader's position as rolled back.  Logged with its
+ * xid as conflict horizon: a standby's snapshots must not still need it.
+ */
+static void
+flag_dead_batch(LaneReader *reader)
+{
+	PageIdentity id = {reader->map.incarnation, reader->seq, reader->lane, reader->index};
+	int			pos = reader->pos + offsetof(BatchEnvelope, flags);
+	Buffer		buffer = ReadBuffer(reader->rel, reader->extent_start + reader->index);
+	Page		page = BufferGetPage(buffer);
+	WalRecord	record;
+	uint16		flags;
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (data_page_is(page, &id))
+	{
+		wal_begin(&record, XLOG_TOPIC_FREEZE, reader->lane);
+		record.change.horizon = reader->batch.xid;
+		record.change.offset = reader->batch.base_offset;
+		START_CRIT_SECTION();
+		memcpy(&flags, (char *) page + pos, sizeof(flags));
+		flags |= BATCH_ABORTED;
+		memcpy((char *) page + pos, &flags, sizeof(flags));
+		wal_patch(wal_page(&record, buffer, false), pos, sizeof(flags));
+		wal_finish(&record, reader->rel);
+		END_CRIT_SECTION();
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+/* What freezing found in a lane. */
+typedef struct LaneFreeze
+{
+	RecordOffset frozen_upto;
+	TransactionId newest_xid;	/* resolved */
+	TransactionId oldest_xid;	/* left unresolved */
+} LaneFreeze;
+
+static TransactionId
+older_xid(TransactionId a, TransactionId b)
+{
+	return (!TransactionIdIsValid(a) || TransactionIdPrecedes(b, a)) ? b : a;
+}
+
+static TransactionId
+newer_xid(TransactionId a, TransactionId b)
+{
+	return (!TransactionIdIsValid(a) || TransactionIdPrecedes(a, b)) ? b : a;
+}
+
+/*
+ * Walks the lane's envelopes from frozen_upto on.  The reader has entered it.
+ */
+static void
+freeze_lane(LaneReader *reader, TransactionId oldest_xmin, LaneFreeze *result)
+{
+	RecordOffset start = reader->map.entry.frozen_upto;
+	bool		resolving = true;
+
+	result->frozen_upto = start;
+	result->newest_xid = result->oldest_xid = InvalidTransactionId;
+	if (start >= reader->log_end)
+		return;
+	if (reader->map.entry.log_start >= reader->log_end)
+	{
+		/* nothing there that anybody could still ask about */
+		result->frozen_upto = reader->log_end;
+		return;
+	}
+
+	reader_seek_page(reader, start);
+	while (reader_next_envelope(reader))
+	{
+		BatchHead  *batch = &reader->batch;
+		RecordOffset end = batch->base_offset + batch->last_offset_delta + 1;
+
+		if (end > start && !(batch->flags & BATCH_ABORTED) &&
+			TransactionIdIsNormal(batch->xid))
+		{
+			if (!TransactionIdPrecedes(batch->xid, oldest_xmin))
+				resolving = false;
+			if (!resolving)
+				result->oldest_xid = older_xid(result->oldest_xid, batch->xid);
+			else
+			{
+				if (!TransactionIdDidCommit(batch->xid))
+					flag_dead_batch(reader);
+				result->newest_xid = newer_xid(result->newest_xid, batch->xid);
+			}
+		}
+		if (resolving && end > result->frozen_upto)
+			result->frozen_upto = end;
+		reader_skip_batch(reader);
+	}
+}
+
+/* Stores frozen_upto of the lanes of one lane page, in one WAL record. */
+static void
+store_frozen(Relation rel, int first_lane, const LaneFreeze *lanes)
+{
+	Buffer		buffer = ReadBuffer(rel, directory_lane_block(rel, first_lane));
+	Page		page = BufferGetPage(buffer);
+	LaneEntry  *entries = directory_lane_entry(page, first_lane);
+	WalRecord	record;
+	int			low = -1;
+	int			high = -1;
+
+	wal_begin(&record, XLOG_TOPIC_FREEZE, first_lane);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	for (int i = 0; i < LANES_PER_PAGE; i++)
+	{
+		if (lanes[i].frozen_upto > (RecordOffset) entries[i].frozen_upto)
+		{
+			if (low < 0)
+				low = i;
+			high = i;
+			record.change.offset = lanes[i].frozen_upto;
+			if (TransactionIdIsValid(lanes[i].newest_xid))
+				record.change.horizon = newer_xid(record.change.horizon, lanes[i].newest_xid);
+		}
+	}
+	if (low >= 0)
+	{
+		START_CRIT_SECTION();
+		for (int i = low; i <= high; i++)
+		{
+			if (lanes[i].frozen_upto > (RecordOffset) entries[i].frozen_upto)
+				entries[i].frozen_upto = lanes[i].frozen_upto;
+		}
+		wal_patch(wal_page(&record, buffer, false), (char *) &entries[low] - (char *) page,
+				  (high - low + 1) * sizeof(LaneEntry));
+		wal_finish(&record, rel);
+		END_CRIT_SECTION();
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+void
+log_freeze(Relation rel, TransactionId oldest_xmin, FreezeResult *result)
+{
+	LaneReader *reader = lane_reader_create(rel, NULL, LANE_READ_ANY);
+	int32		limit = log_lane_limit(rel);
+
+	wal_prepare();
+	result->oldest_xid = oldest_xmin;
+	result->messages = 0;
+	for (int first = 0; first < limit; first += LANES_PER_PAGE)
+	{
+		LaneFreeze	lanes[LANES_PER_PAGE];
+
+		memset(lanes, 0, sizeof(lanes));
+		if (directory_lane_block(rel, first) == 0)
+			continue;
+		for (int i = 0; i < LANES_PER_PAGE && first + i < limit; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			(void) lane_reader_enter(reader, first + i);
+			freeze_lane(reader, oldest_xmin, &lanes[i]);
+			if (TransactionIdIsValid(lanes[i].oldest_xid))
+				result->oldest_xid = older_xid(result->oldest_xid, lanes[i].oldest_xid);
+			result->messages += reader->log_end - reader->map.entry.log_start;
+		}
+		store_frozen(rel, first, lanes);
+	}
+	lane_reader_free(reader);
+}
+
+/*
+ * log_vacuum: VACUUM and autovacuum, at ShareUpdateExclusiveLock.  Never
+ * fails for reasons of our own: relfrozenxid depends on it.
+ */
+void
+log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy bstrategy)
+{
+	FreezeResult frozen;
+
+	if (!log_is_preloaded())
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("skipping topic \"%s\" --- pgtopic is not preloaded",
+						RelationGetRelationName(rel)),
+				 errhint("Set shared_preload_libraries = 'pgtopic' and restart the server.")));
+		return;
+	}
+	log_freeze(rel, GetOldestNonRemovableTransactionId(rel), &frozen);
+	VacuumUpdateStats(rel, RelationGetNumberOfBlocks(rel), frozen.messages, frozen.oldest_xid);
+	VacuumReportStats(rel, frozen.messages);
+}
+
+RecordOffset
+log_trim(Relation rel, int32 lane, RecordOffset before, Snapshot snapshot)
+{
+	RecordOffset stable = log_stable_offset(rel, lane, snapshot);
+	RecordOffset result;
+	Buffer		buffer;
+	LaneEntry  *entry;
+
+	if (directory_lane_block(rel, lane) == 0)
+		return 0;
+	wal_prepare();
+	buffer = ReadBuffer(rel, directory_lane_block(rel, lane));
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	entry = directory_lane_entry(BufferGetPage(buffer), lane);
+	before = Min(before, stable);
+	if (before > (RecordOffset) entry->log_start)
+	{
+		WalRecord	record;
+
+		wal_begin(&record, XLOG_TOPIC_TRIM, lane);
+		record.change.offset = before;
+		START_CRIT_SECTION();
+		entry->log_start = before;
+		wal_patch(wal_page(&record, buffer, false),
+				  (char *) &entry->log_start - (char *) BufferGetPage(buffer), sizeof(uint64));
+		wal_finish(&record, rel);
+		END_CRIT_SECTION();
+	}
+	result = entry->log_start;
+	UnlockReleaseBuffer(buffer);
+	return result;
+}
