@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "log/am.h"
 #include "log/reader.h"
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
@@ -164,12 +165,6 @@ start_at_entry(LaneReader *reader)
 	reader->rest -= opaque->entry_pos - DATA_PAGE_START;
 	reader->pos = opaque->entry_pos;
 	reader->in_batch = reader->rest > 0;
-}
-
-uint32
-lane_reader_extent(LaneReader *reader)
-{
-	return reader->seq;
 }
 
 /* Leaves a batch that began on an earlier page. */
