@@ -91,6 +91,8 @@ void
 wal_append_one(Relation rel, Buffer buffer, xl_topic_append_one *head,
 			   const char *record, int length)
 {
+	XLogRecPtr	lsn;
+
 	Assert(CritSectionCount > 0);
 	MarkBufferDirty(buffer);
 	if (!RelationNeedsWAL(rel))
@@ -100,7 +102,9 @@ wal_append_one(Relation rel, Buffer buffer, xl_topic_append_one *head,
 	XLogRegisterBuffer(0, buffer, REGBUF_STANDARD);
 	XLogRegisterBufData(0, (char *) head, SizeOfAppendOne);
 	XLogRegisterBufData(0, (char *) record, length);
-	PageSetLSN(BufferGetPage(buffer), XLogInsert(TOPIC_RMGR_ID, XLOG_TOPIC_APPEND_ONE));
+	/* a macro until 15, which evaluates its argument twice */
+	lsn = XLogInsert(TOPIC_RMGR_ID, XLOG_TOPIC_APPEND_ONE);
+	PageSetLSN(BufferGetPage(buffer), lsn);
 }
 
 void
