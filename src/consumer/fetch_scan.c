@@ -219,8 +219,11 @@ fetch_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
 									pstrdup(NameStr(att->attname)), false));
 	}
 
-	/* Only bytes may be passed over: what is not text or JSON is an error. */
-	pull_varattnos((Node *) tlist, rel->relid, &used);
+	/*
+	 * Only bytes may be passed over: what is not text or JSON is an error.
+	 * The target list here may be replaced later by one that uses more.
+	 */
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
 	pull_varattnos((Node *) scan->scan.plan.qual, rel->relid, &used);
 	scan->custom_private =
 		list_make3_int(format,
