@@ -256,6 +256,7 @@ reader_judge_batch(LaneReader *reader)
 		if (CheckForSerializableConflictOutNeeded(reader->rel, reader->snapshot))
 			note_unread_conflicts(reader);
 		reader->at_end = reader->stopped = true;
+		reader->in_batch = false;
 		return false;
 	}
 	reader->next_offset = Max(reader->next_offset,
