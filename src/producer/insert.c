@@ -21,6 +21,7 @@
 #include "producer/insert.h"
 #include "producer/production.h"
 #include "topic/topic.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #define RESTORE_INITIAL_BYTES	8192
@@ -133,6 +134,7 @@ check_restored(InsertState *state, TupleTableSlot *slot, int32 *partition,
 	if (*partition >= state->production.partitions)
 	{
 		log_set_min_partitions(rel, *partition + 1);
+		CacheInvalidateRelcache(rel);	/* the settings there count them */
 		state->production.partitions = *partition + 1;
 	}
 }
