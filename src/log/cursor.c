@@ -114,10 +114,10 @@ log_bounds_all(Relation rel, CursorBounds *bounds)
 }
 
 void
-log_cursor_start(LogCursor *cursor, const CursorBounds *bounds)
+log_cursor_start(LogCursor *cursor, const CursorBounds *bounds, bool at_end)
 {
 	cursor->bounds = *bounds;
-	cursor->state = CURSOR_BEFORE;
+	cursor->state = at_end ? CURSOR_AFTER : CURSOR_BEFORE;
 	cursor->lane = -1;
 	cursor->entered = false;
 	cursor->direction = ForwardScanDirection;

@@ -54,10 +54,11 @@ extern void log_cursor_share(LogCursor *cursor, SharedCursor *shared);
 extern void log_bounds_all(Relation rel, CursorBounds *bounds);
 
 /*
- * log_cursor_start: before the first message within the bounds, which are
- * copied, but for the set of lanes.
+ * log_cursor_start: before the first message within the bounds, or behind the
+ * last.  The bounds are copied, but for the set of lanes.
  */
-extern void log_cursor_start(LogCursor *cursor, const CursorBounds *bounds);
+extern void log_cursor_start(LogCursor *cursor, const CursorBounds *bounds,
+							 bool at_end);
 
 /*
  * log_cursor_fetch: moves by one message and puts it into the slot; false at

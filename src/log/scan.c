@@ -56,7 +56,7 @@ scan_start(TopicScan *scan)
 	CursorBounds bounds;
 
 	log_bounds_all(scan->base.rs_rd, &bounds);
-	log_cursor_start(scan->cursor, &bounds);
+	log_cursor_start(scan->cursor, &bounds, false);
 }
 
 TableScanDesc

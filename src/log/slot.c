@@ -52,16 +52,6 @@ slot_copyslot(TupleTableSlot *to, TupleTableSlot *from)
 	to->tts_tableOid = from->tts_tableOid;
 }
 
-/* Only tableoid and ctid exist, and those never get here. */
-static Datum
-slot_getsysattr_refuse(TupleTableSlot *slot, int attnum, bool *isnull)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("topics have no transaction system columns"),
-			 errhint("Of the system columns, topics have tableoid and ctid.")));
-}
-
 /* A type was changed or dropped, perhaps ours: look it up again. */
 static void
 header_type_invalidate(Datum arg, int cacheid, uint32 hashvalue)
@@ -75,7 +65,6 @@ log_slot_init(void)
 	TTSOpsTopic = TTSOpsVirtual;
 	TTSOpsTopic.copy_heap_tuple = slot_copy_heap_tuple;
 	TTSOpsTopic.copyslot = slot_copyslot;
-	TTSOpsTopic.getsysattr = slot_getsysattr_refuse;
 
 	CacheRegisterSyscacheCallback(TYPEOID, header_type_invalidate, (Datum) 0);
 }

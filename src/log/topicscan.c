@@ -256,7 +256,7 @@ start_scan(TopicScanState *state)
 	for (int i = 0; i < state->nconds && bounds.lane_limit > 0; i++)
 		apply_condition(state, &state->conds[i], &bounds);
 
-	log_cursor_start(state->cursor, &bounds);
+	log_cursor_start(state->cursor, &bounds, state->backward);
 	state->started = true;
 }
 
