@@ -218,6 +218,17 @@ begin_batch(AppendStream *s, Page page, uint64 fxid)
 	((PageHeader) page)->pd_lower = lower + head.header_size;
 }
 
+/* Offset of the next entry point of the batch being written. */
+static RecordOffset
+entry_offset(const AppendStream *s)
+{
+	const AppendBatch *append = &s->batches[s->current];
+
+	if (s->entry < s->heads[s->current].length)
+		return record_offset_at(s, s->entry);
+	return append->base_offset + append->batch->next_offset_delta;
+}
+
 /* An empty page goes on with the current batch: says so in its opaque. */
 static void
 continue_batch(AppendStream *s, Page page)
@@ -228,13 +239,9 @@ continue_batch(AppendStream *s, Page page)
 	opaque->batch_back = (uint16)
 		(logical_page(opaque->extent_seq, opaque->page_index) - s->start_page);
 	opaque->batch_pos = s->start_pos;
-	opaque->first_offset = opaque->next_offset;
-	if (s->entry < head->length)
-	{
-		opaque->first_offset = record_offset_at(s, s->entry);
-		if (s->entry - s->done < DATA_PAGE_CAPACITY)
-			opaque->entry_pos = DATA_PAGE_START + (s->entry - s->done);
-	}
+	opaque->first_offset = entry_offset(s);
+	if (s->entry < head->length && s->entry - s->done < DATA_PAGE_CAPACITY)
+		opaque->entry_pos = DATA_PAGE_START + (s->entry - s->done);
 }
 
 /* The transaction id with its epoch: at or after the top-level one's. */
@@ -584,7 +591,8 @@ append_slow(AppendStream *s)
 			room < (s->done > 0 ? 1 : s->heads[s->current].header_size))
 		{
 			UnlockReleaseBuffer(buffer);
-			extent_open(s->rel, s->lane, &tail, -1, s->leader_epoch, &tail);
+			extent_open(s->rel, s->lane, &tail, s->done > 0 ? entry_offset(s) : -1,
+						s->leader_epoch, &tail);
 			remember_tail(s, &tail);
 			continue;
 		}

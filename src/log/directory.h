@@ -105,11 +105,12 @@ extern void extent_ensure_file(Relation rel, BlockNumber nblocks);
 
 /*
  * extent_open: adds an extent and its first, empty page, which continues after
- * the given tail (whose buffer is locked and sealed here; InvalidBlockNumber
- * for the lane's first extent).  start_at >= 0 makes an empty lane begin there.
+ * the given tail (whose buffer is locked and sealed here); NULL for the lane's
+ * first extent.  offset: where an empty lane is to begin, or in the middle of a
+ * batch the record that comes next; -1 = the log end.
  */
 extern void extent_open(Relation rel, int32 lane, const TailRef *tail,
-						RecordOffset start_at, uint32 leader_epoch, TailRef *opened);
+						RecordOffset offset, uint32 leader_epoch, TailRef *opened);
 
 /* Initialises a directory page and says so in the WAL record. */
 extern void dir_page_init(Page page, uint32 incarnation, uint32 first_seq, int level,

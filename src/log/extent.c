@@ -364,7 +364,7 @@ apply_node(WalRecord *record, PlannedNode *node, uint32 incarnation)
 
 /* Everything is locked and planned: change the pages and log the record. */
 static void
-apply_plan(Relation rel, int32 lane, ExtentPlan *plan,
+apply_plan(Relation rel, int32 lane, ExtentPlan *plan, uint64 first_offset,
 		   Buffer tailbuf, Buffer metabuf, Buffer lanebuf, Buffer newbuf,
 		   uint32 incarnation, uint32 leader_epoch)
 {
@@ -380,13 +380,14 @@ apply_plan(Relation rel, int32 lane, ExtentPlan *plan,
 
 	data_page_init(BufferGetPage(newbuf), &id, leader_epoch);
 	opaque = data_opaque(BufferGetPage(newbuf));
-	opaque->first_offset = opaque->next_offset = plan->lane.initial_offset;
+	opaque->first_offset = first_offset;
+	opaque->next_offset = plan->lane.initial_offset;
 	if (BufferIsValid(tailbuf))
 	{
 		DataOpaque *tail = data_opaque(BufferGetPage(tailbuf));
 
 		tail->flags |= DATA_PAGE_HAS_NEXT;
-		opaque->first_offset = opaque->next_offset = tail->next_offset;
+		opaque->next_offset = tail->next_offset;
 		opaque->max_fxid = tail->max_fxid;
 		opaque->open_bytes = tail->open_bytes;	/* the batch goes on, if any */
 		page = wal_page(&record, tailbuf, false);
@@ -459,7 +460,7 @@ count_fresh_nodes(const LaneEntry *lane, uint32 seq)
 }
 
 void
-extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset start_at,
+extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 			uint32 leader_epoch, TailRef *opened)
 {
 	LaneMap		map;
@@ -477,8 +478,8 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset start_at
 	directory_read_lane(rel, lane, &map);
 	plan.lane = map.entry;
 	plan.seq = map.entry.next_seq;
-	if (tail == NULL && start_at >= 0)
-		plan.lane.log_start = plan.lane.initial_offset = plan.lane.frozen_upto = start_at;
+	if (tail == NULL && offset >= 0)
+		plan.lane.log_start = plan.lane.initial_offset = plan.lane.frozen_upto = offset;
 
 	LockRelationForExtension(rel, ExclusiveLock);
 	directory_read_meta(rel, &meta);
@@ -496,7 +497,8 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset start_at
 		tailbuf = ReadBuffer(rel, tail->block);
 		LockBuffer(tailbuf, BUFFER_LOCK_EXCLUSIVE);
 		closed = close_entry(&map, BufferGetPage(tailbuf));
-		added.first_offset = data_opaque(BufferGetPage(tailbuf))->next_offset;
+		added.first_offset = (offset >= 0) ? (uint64) offset :
+			data_opaque(BufferGetPage(tailbuf))->next_offset;
 	}
 	plan_directory(&plan, &map, tail ? &closed : NULL, &added);
 	metabuf = ReadBuffer(rel, TOPIC_META_BLOCK);
@@ -514,7 +516,7 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset start_at
 	}
 	newbuf = ReadBufferExtended(rel, MAIN_FORKNUM, plan.block, RBM_ZERO_AND_LOCK, NULL);
 
-	apply_plan(rel, lane, &plan, tailbuf, metabuf, lanebuf, newbuf,
+	apply_plan(rel, lane, &plan, added.first_offset, tailbuf, metabuf, lanebuf, newbuf,
 			   meta.incarnation, leader_epoch);
 
 	UnlockReleaseBuffer(newbuf);

@@ -220,6 +220,15 @@ extern bool lane_reader_before(LaneReader *reader, RecordOffset offset, LaneReco
 /* Restricts the reader to records that start in one extent (parallel scan). */
 extern void lane_reader_set_extent(LaneReader *reader, uint32 seq);
 
+/* ---------- verify.c ---------- */
+
+/*
+ * log_verify: checks pages, extents, offsets, counts and CRCs of every lane up
+ * to its log end, and calls report(arg, finding) for each thing that is wrong.
+ * Takes no lock beyond the caller's; producers may go on.
+ */
+extern void log_verify(Relation rel, void (*report) (void *arg, const char *finding), void *arg);
+
 /* ---------- am.c: what the producer gives to the access method ---------- */
 
 /*

@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "log/page.h"
 #include "log/wal.h"
+#include "miscadmin.h"
 #include "storage/bufmgr.h"
 
 void

@@ -41,31 +41,29 @@ static object_access_hook_type next_object_access = NULL;
 
 /* ---------- pending messages ---------- */
 
+/* Appends what is pending for a relation, if anything; says whether there was. */
 static bool
-has_pending(Oid topic)
+flush(Oid relid)
 {
-	return topic_pending_hook != NULL && topic_pending_hook(topic);
+	if (topic_pending_hook == NULL || !topic_pending_hook(relid))
+		return false;
+	topic_flush_hook(relid);
+	return true;
 }
 
-/* Appends what is pending for a topic (InvalidOid: for all); says if there was. */
-static bool
-flush(Oid topic)
+static void
+flush_all(void)
 {
-	if (!has_pending(topic))
-		return false;
-	topic_flush_hook(topic);
-	return true;
+	if (topic_flush_hook != NULL)
+		topic_flush_hook(InvalidOid);
 }
 
 /* Before a statement that names the relation.  Pending messages hold a lock. */
 static void
 flush_named(const RangeVar *name)
 {
-	Oid			relid;
+	Oid			relid = name ? RangeVarGetRelid(name, NoLock, true) : InvalidOid;
 
-	if (name == NULL || !has_pending(InvalidOid))
-		return;
-	relid = RangeVarGetRelid(name, NoLock, true);
 	if (OidIsValid(relid))
 		flush(relid);
 }
@@ -92,22 +90,21 @@ static bool
 flush_for_query(PlannedStmt *statement)
 {
 	bool		own = false;
+	bool		wrote = TransactionIdIsValid(GetTopTransactionIdIfAny());
 	Index		rti = 0;
 	ListCell   *cell;
-
-	/* Without either there cannot be own messages, pending or appended. */
-	if (!has_pending(InvalidOid) && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
-		return false;
 
 	foreach(cell, statement->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
 
 		rti++;
-		if (rte->rtekind != RTE_RELATION || !relid_is_topic(rte->relid) ||
+		if (rte->rtekind != RTE_RELATION ||
 			list_member_int(statement->resultRelations, rti))
 			continue;
-		if (flush(rte->relid) || appended_here(rte->relid))
+		/* Nothing has been appended without a transaction id. */
+		if (flush(rte->relid) ||
+			(wrote && relid_is_topic(rte->relid) && appended_here(rte->relid)))
 			own = true;
 	}
 	return own;
@@ -172,7 +169,7 @@ before_utility(Node *statement)
 			flush_named(((AlterTableStmt *) statement)->relation);
 			break;
 		case T_AlterTableMoveAllStmt:
-			flush(InvalidOid);
+			flush_all();
 			break;
 		case T_TruncateStmt:
 			foreach(cell, ((TruncateStmt *) statement)->relations)
