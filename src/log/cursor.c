@@ -103,14 +103,22 @@ log_shared_cursor_init(SharedCursor *shared)
 }
 
 void
-log_bounds_all(Relation rel, CursorBounds *bounds)
+log_bounds_all(CursorBounds *bounds)
 {
 	bounds->first_lane = 0;
-	bounds->lane_limit = log_lane_limit(rel);
+	bounds->lane_limit = LOG_MAX_LANES;
 	bounds->lanes = NULL;
 	bounds->lower = 0;
 	bounds->upper = PG_INT64_MAX;
 	bounds->min_timestamp = PG_INT64_MIN;
+}
+
+/* Few lanes are entered without asking whether they exist. */
+void
+log_bounds_limit(Relation rel, CursorBounds *bounds)
+{
+	if (bounds->lanes == NULL && bounds->lane_limit - bounds->first_lane > 1)
+		bounds->lane_limit = Min(bounds->lane_limit, log_lane_limit(rel));
 }
 
 void

@@ -51,7 +51,9 @@ extern void log_cursor_want(LogCursor *cursor, bool key, bool value, bool header
 /* Makes the cursor one of the processes of a parallel scan; forward only. */
 extern void log_cursor_share(LogCursor *cursor, SharedCursor *shared);
 
-extern void log_bounds_all(Relation rel, CursorBounds *bounds);
+/* Everything; then, when the caller has narrowed it, only lanes that exist. */
+extern void log_bounds_all(CursorBounds *bounds);
+extern void log_bounds_limit(Relation rel, CursorBounds *bounds);
 
 /*
  * log_cursor_start: before the first message within the bounds, or behind the

@@ -55,7 +55,8 @@ scan_start(TopicScan *scan)
 {
 	CursorBounds bounds;
 
-	log_bounds_all(scan->base.rs_rd, &bounds);
+	log_bounds_all(&bounds);
+	log_bounds_limit(scan->base.rs_rd, &bounds);
 	log_cursor_start(scan->cursor, &bounds, false);
 }
 

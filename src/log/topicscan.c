@@ -252,9 +252,10 @@ start_scan(TopicScanState *state)
 
 	bms_free(state->lanes);
 	state->lanes = NULL;
-	log_bounds_all(rel, &bounds);
+	log_bounds_all(&bounds);
 	for (int i = 0; i < state->nconds && bounds.lane_limit > 0; i++)
 		apply_condition(state, &state->conds[i], &bounds);
+	log_bounds_limit(rel, &bounds);
 
 	log_cursor_start(state->cursor, &bounds, state->backward);
 	state->started = true;
