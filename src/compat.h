@@ -89,6 +89,17 @@ SmgrZeroExtend(SMgrRelation reln, BlockNumber blkno, int nblocks)
 }
 #endif
 
+/* The code of old_snapshot_threshold, which went in 17. */
+#if PG_VERSION_NUM >= 170000
+#define ERRCODE_SNAPSHOT_TOO_OLD MAKE_SQLSTATE('7','2','0','0','0')
+#endif
+
+/* "Does not return" stands before the declaration from 18, and after it until 17. */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#define pg_attribute_noreturn() __attribute__((noreturn))
+#endif
+
 /* VACUUM's report to the catalog and to the statistics. */
 #if PG_VERSION_NUM >= 180000
 #define VacuumUpdateStats(rel, pages, tuples, xid) \
