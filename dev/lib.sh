@@ -46,7 +46,19 @@ as_user() { "${as[@]}" "$@"; }
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-apt_install() { as_root apt-get install -qq -y --no-install-recommends "$@" >/dev/null; }
+# apt-get, silent unless it fails
+apt()
+{
+    local log status=0
+
+    log=$(mktemp)
+    as_root apt-get -qq "$@" >"$log" 2>&1 || status=$?
+    [ "$status" = 0 ] || cat "$log"
+    rm -f "$log"
+    return "$status"
+}
+
+apt_install() { apt install -y --no-install-recommends "$@"; }
 
 # choose_postgres: sets pg_major.  The main target is 15; where the distribution
 # has none, its own version.
@@ -56,7 +68,7 @@ choose_postgres()
     [ -z "$pg_major" ] || return 0
     if [ -x /usr/lib/postgresql/15/bin/postgres ]; then pg_major=15; return 0; fi
     command -v apt-get >/dev/null || die "neither PostgreSQL 15 nor apt-get on this machine"
-    as_root apt-get update -qq
+    apt update
     for pg_major in 15 16 17 18; do
         if [ -n "$(apt-cache madison "postgresql-$pg_major")" ]; then return 0; fi
     done
@@ -74,7 +86,7 @@ install_packages()
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing: ${missing[*]}"
-    as_root apt-get update -qq
+    apt update
     case " ${missing[*]} " in
     *" postgresql-$pg_major "*)
         installed postgresql-common || apt_install postgresql-common
