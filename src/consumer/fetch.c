@@ -34,7 +34,7 @@ static Datum fetch_rows(FunctionCallInfo fcinfo, MessageFormat format);
 static void fetch_start(Fetch *fetch);
 static bool fetch_look(Fetch *fetch, Snapshot snapshot);
 static void fetch_forget(Fetch *fetch);
-static bool offset_in_log(const Fetch *fetch, const LaneInfo *bounds);
+static void check_offset_in_log(const Fetch *fetch, const LaneInfo *bounds);
 
 void
 consumer_init(void)
@@ -206,12 +206,15 @@ fetch_look(Fetch *fetch, Snapshot snapshot)
 	(void) lane_reader_enter(fetch->reader, fetch->partition);
 	lane_reader_bounds(fetch->reader, &bounds);
 
-	if (offset_in_log(fetch, &bounds))
+	/* the log end is looked for only when nothing was found */
+	if (fetch->from_offset >= bounds.log_start)
 	{
 		lane_reader_seek(fetch->reader, fetch->from_offset);
 		if (lane_reader_next(fetch->reader, &fetch->record))
 			return true;
 	}
+	bounds.log_end = lane_reader_log_end(fetch->reader);
+	check_offset_in_log(fetch, &bounds);
 
 	fetch_forget(fetch);
 	return false;
@@ -230,19 +233,17 @@ fetch_forget(Fetch *fetch)
 }
 
 /*
- * Whether there can be anything at from_offset.  TP001 below the log start and
- * past the log end; but a standby's end may only lag behind the primary's.
+ * Nothing was found at from_offset: TP001 below the log start and past the log
+ * end; but a standby's end may only lag behind the primary's.
  */
-static bool
-offset_in_log(const Fetch *fetch, const LaneInfo *bounds)
+static void
+check_offset_in_log(const Fetch *fetch, const LaneInfo *bounds)
 {
 	bool		below = fetch->from_offset < bounds->log_start;
 
-	if (!below && fetch->from_offset < bounds->log_end)
-		return true;
 	if (!below &&
-		(fetch->from_offset == bounds->log_end || RecoveryInProgress()))
-		return false;
+		(fetch->from_offset <= bounds->log_end || RecoveryInProgress()))
+		return;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_OFFSET_OUT_OF_RANGE),
@@ -258,5 +259,4 @@ offset_in_log(const Fetch *fetch, const LaneInfo *bounds)
 			 below ?
 			 errhint("Go on at the log start offset: the messages before it are gone.") :
 			 errhint("Go on at the log end offset, and check where the offset comes from.")));
-	return false;				/* not reached */
 }

@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "log/directory.h"
+#include "log/tailhint.h"
 #include "log/visibility.h"
 #include "log/wal.h"
 #include "miscadmin.h"
@@ -324,77 +325,67 @@ pages_needed(const AppendStream *s, int room, int most)
 /* ---------- the tail ---------- */
 
 /*
+ * Locks the page if it is one of the lane, and then goes on to the last page
+ * of its extent.  InvalidBuffer if it is none, or if the lane goes on in
+ * another extent or much further on.
+ */
+static Buffer
+lock_tail_near(AppendStream *s, uint32 incarnation, BlockNumber block, TailRef *tail)
+{
+	for (int hops = 0; hops < 4; hops++, block++)
+	{
+		Buffer		buffer = ReadBuffer(s->rel, block);
+		Page		page = BufferGetPage(buffer);
+		DataOpaque *opaque = data_opaque(page);
+		PageIdentity id;
+
+		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+		tail->block = block;
+		tail->seq = opaque->extent_seq;
+		tail->index = opaque->page_index;
+		id.incarnation = incarnation;
+		id.seq = tail->seq;
+		id.lane = s->lane;
+		id.index = tail->index;
+		if (data_page_is(page, &id) && !(opaque->flags & DATA_PAGE_HAS_NEXT))
+			return buffer;
+		UnlockReleaseBuffer(buffer);
+		if (!data_page_is(page, &id) || tail->index + 1 >= extent_pages(tail->seq))
+			break;
+	}
+	return InvalidBuffer;
+}
+
+/*
  * Locks the lane's last page exclusively; InvalidBuffer if the lane has no
  * extent yet.
  */
 static Buffer
 lock_tail(AppendStream *s, TailRef *tail)
 {
+	BlockNumber block;
+	Buffer		buffer;
+	LaneMap		map;
+	PGAlignedBlock copy;
+
+	if (directory_lane_block(s->rel, s->lane) == 0)
+		return InvalidBuffer;
+	if (directory_hint(s->rel, s->lane, &block))
+	{
+		buffer = lock_tail_near(s, directory_cache(s->rel)->incarnation, block, tail);
+		if (BufferIsValid(buffer))
+			return buffer;
+	}
 	for (;;)
 	{
-		LaneMap		map;
-		PGAlignedBlock copy;
-		Buffer		buffer;
-		TopicCache *cache = directory_cache(s->rel);
-
 		CHECK_FOR_INTERRUPTS();
-		if (s->lane < cache->ntails && cache->tails[s->lane].block != 0 &&
-			cache->incarnation != 0)
-		{
-			*tail = cache->tails[s->lane];
-			cache->tails[s->lane].block = 0;	/* until proved right */
-		}
-		else
-		{
-			directory_read_lane(s->rel, s->lane, &map);
-			if (!directory_find_tail(&map, tail, copy.data))
-				return InvalidBuffer;
-		}
-		for (int hops = 0; hops < 4; hops++)
-		{
-			PageIdentity id = {directory_cache(s->rel)->incarnation, tail->seq, s->lane, tail->index};
-			Page		page;
-
-			buffer = ReadBuffer(s->rel, tail->block);
-			LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-			page = BufferGetPage(buffer);
-			if (!data_page_is(page, &id))
-				break;
-			if (!(data_opaque(page)->flags & DATA_PAGE_HAS_NEXT))
-				return buffer;
-			if (tail->index + 1 >= extent_pages(tail->seq))
-				break;
-			UnlockReleaseBuffer(buffer);
-			buffer = InvalidBuffer;
-			tail->index++;
-			tail->block++;
-		}
+		directory_read_lane(s->rel, s->lane, &map);
+		if (!directory_find_tail(&map, tail, copy.data))
+			return InvalidBuffer;
+		buffer = lock_tail_near(s, map.incarnation, tail->block, tail);
 		if (BufferIsValid(buffer))
-			UnlockReleaseBuffer(buffer);
+			return buffer;
 	}
-}
-
-static void
-remember_tail(AppendStream *s, const TailRef *tail)
-{
-	TopicCache *cache = directory_cache(s->rel);
-
-	if (s->lane >= cache->ntails)
-	{
-		int			n = Max(8, cache->ntails);
-
-		while (n <= s->lane)
-			n *= 2;
-		if (cache->tails == NULL)
-			cache->tails = MemoryContextAllocZero(TopMemoryContext, n * sizeof(TailRef));
-		else
-		{
-			cache->tails = repalloc(cache->tails, n * sizeof(TailRef));
-			memset(cache->tails + cache->ntails, 0, (n - cache->ntails) * sizeof(TailRef));
-		}
-		cache->ntails = n;
-	}
-	cache->tails[s->lane] = *tail;
 }
 
 /* Bytes of the stream that the locked tail page may take. */
@@ -471,7 +462,7 @@ write_pages(AppendStream *s, Buffer tailbuf, TailRef *tail, bool use_tail, int n
 		UnlockReleaseBuffer(buffers[i]);
 	tail->block += npages;
 	tail->index += npages;
-	remember_tail(s, tail);
+	tail_hint_set(s->rel, s->lane, tail->block);
 }
 
 /*
@@ -518,7 +509,7 @@ append_one(AppendStream *s, Buffer tailbuf, TailRef *tail)
 	wal_append_one(s->rel, tailbuf, &one, stream_bytes(s, head->header_size), length);
 	END_CRIT_SECTION();
 	UnlockReleaseBuffer(tailbuf);
-	remember_tail(s, tail);
+	tail_hint_set(s->rel, s->lane, tail->block);
 	return true;
 }
 
@@ -543,7 +534,7 @@ append_fast(AppendStream *s)
 			tail.index + npages >= extent_pages(tail.seq))
 		{
 			UnlockReleaseBuffer(buffer);
-			remember_tail(s, &tail);
+			tail_hint_set(s->rel, s->lane, tail.block);
 			return false;
 		}
 		if (s->explicit_offsets)
@@ -580,7 +571,7 @@ append_slow(AppendStream *s)
 			check_offsets(s, map.entry.initial_offset);
 			extent_open(s->rel, s->lane, NULL, s->batches[0].at_offset,
 						s->leader_epoch, &tail);
-			remember_tail(s, &tail);
+			tail_hint_set(s->rel, s->lane, tail.block);
 			continue;
 		}
 		check_offsets(s, data_opaque(BufferGetPage(buffer))->next_offset);
@@ -593,7 +584,7 @@ append_slow(AppendStream *s)
 			UnlockReleaseBuffer(buffer);
 			extent_open(s->rel, s->lane, &tail, s->done > 0 ? entry_offset(s) : -1,
 						s->leader_epoch, &tail);
-			remember_tail(s, &tail);
+			tail_hint_set(s->rel, s->lane, tail.block);
 			continue;
 		}
 		npages = Min(npages, behind);

@@ -24,6 +24,7 @@
 #include "log/reader.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 
 typedef enum CursorState
@@ -47,10 +48,19 @@ struct LogCursor
 	int32		lane;			/* where we are; -1 = in none yet */
 	bool		entered;		/* the reader is in that lane, and it is not
 								 * exhausted */
+	bool		placed;			/* ... and at lane_lower already */
 	RecordOffset lane_lower;	/* bounds in this lane */
 	RecordOffset lane_upper;
 	RecordOffset offset;		/* of the message returned last */
 	ScanDirection direction;	/* ... in this direction */
+
+	/* backward: messages right below "offset", read ahead; see chunk_fill() */
+	LaneRecord *chunk;			/* ring of CHUNK_RECORDS */
+	uint64		chunk_first;	/* counts up; index is modulo CHUNK_RECORDS */
+	uint64		chunk_end;
+	Size		chunk_bytes;
+	RecordOffset chunk_span;
+	MemoryContext chunk_context;
 
 	/* parallel: extents of the lane that are worth claiming */
 	uint32		first_seq;
@@ -80,6 +90,11 @@ log_cursor_free(LogCursor *cursor)
 {
 	lane_reader_free(cursor->reader);
 	MemoryContextDelete(cursor->row_context);
+	if (cursor->chunk)
+	{
+		MemoryContextDelete(cursor->chunk_context);
+		pfree(cursor->chunk);
+	}
 	pfree(cursor);
 }
 
@@ -154,6 +169,121 @@ previous_lane(const CursorBounds *bounds, int32 lane)
 	return lane >= bounds->first_lane ? lane : -1;
 }
 
+/* ---------- backwards ---------- */
+
+/*
+ * Batches can only be read forwards, so that going back one message costs as
+ * much as reading the page.  Therefore a chunk of messages is read and copied,
+ * and then returned from its end.
+ */
+#define CHUNK_RECORDS		256
+#define CHUNK_BYTES			(1024 * 1024)
+#define CHUNK_SPAN_FIRST	16
+#define CHUNK_SPAN_MAX		(1024 * 1024)
+
+static void
+chunk_reset(LogCursor *cursor)
+{
+	if (cursor->chunk == NULL)
+		return;
+	MemoryContextReset(cursor->chunk_context);
+	cursor->chunk_first = cursor->chunk_end = 0;
+	cursor->chunk_bytes = 0;
+}
+
+static void
+chunk_drop_first(LogCursor *cursor)
+{
+	LaneRecord *record = &cursor->chunk[cursor->chunk_first++ % CHUNK_RECORDS];
+
+	cursor->chunk_bytes -= record->size;
+	if (record->key)
+		pfree(record->key);
+	if (record->value)
+		pfree(record->value);
+	if (record->nheaders > 0)
+		pfree((char *) record->headers.data);
+}
+
+/* Adds a copy; what is too much falls out at the front. */
+static void
+chunk_add(LogCursor *cursor, const LaneRecord *record)
+{
+	LaneRecord *copy;
+
+	while (cursor->chunk_first < cursor->chunk_end &&
+		   (cursor->chunk_end - cursor->chunk_first == CHUNK_RECORDS ||
+			cursor->chunk_bytes + record->size > CHUNK_BYTES))
+		chunk_drop_first(cursor);
+
+	copy = &cursor->chunk[cursor->chunk_end++ % CHUNK_RECORDS];
+	*copy = *record;
+	cursor->chunk_bytes += record->size;
+	if (record->key)
+		copy->key = (struct varlena *) DatumGetPointer(datumCopy(PointerGetDatum(record->key), false, -1));
+	if (record->value)
+		copy->value = (struct varlena *) DatumGetPointer(datumCopy(PointerGetDatum(record->value), false, -1));
+	if (record->nheaders > 0)
+	{
+		char	   *headers = palloc(record->headers.length);
+
+		memcpy(headers, record->headers.data, record->headers.length);
+		copy->headers.data = headers;
+	}
+}
+
+/*
+ * Reads the last messages below "limit", within the lane's bounds; false if
+ * there are none.  Where messages are sparse, because others were compacted
+ * away or rolled back, longer and longer ranges are tried.
+ */
+static bool
+chunk_fill(LogCursor *cursor, RecordOffset limit)
+{
+	MemoryContext old;
+
+	if (cursor->chunk == NULL)
+	{
+		cursor->chunk = MemoryContextAlloc(GetMemoryChunkContext(cursor),
+										   CHUNK_RECORDS * sizeof(LaneRecord));
+		cursor->chunk_context = AllocSetContextCreate(GetMemoryChunkContext(cursor),
+													  "topic scan backward",
+													  ALLOCSET_DEFAULT_SIZES);
+	}
+	chunk_reset(cursor);
+
+	old = MemoryContextSwitchTo(cursor->chunk_context);
+	while (cursor->chunk_end == 0 && limit > cursor->lane_lower)
+	{
+		LaneRecord	record;
+		RecordOffset from = Max(cursor->lane_lower, limit - cursor->chunk_span);
+
+		lane_reader_seek(cursor->reader, from);
+		while (lane_reader_next(cursor->reader, &record) && record.offset < limit)
+			chunk_add(cursor, &record);
+		if (cursor->chunk_first > 0)
+			cursor->chunk_span = Max(cursor->chunk_span / 4, 1);
+		else if (cursor->chunk_end < CHUNK_RECORDS / 2)
+			cursor->chunk_span = Min(cursor->chunk_span * 4, CHUNK_SPAN_MAX);
+		limit = from;
+	}
+	MemoryContextSwitchTo(old);
+	return cursor->chunk_end > 0;
+}
+
+/* The last message of the lane below "limit" and within its bounds. */
+static bool
+cursor_before(LogCursor *cursor, RecordOffset limit, LaneRecord *record)
+{
+	if (cursor->chunk_first == cursor->chunk_end && !chunk_fill(cursor, limit))
+		return false;
+	*record = cursor->chunk[--cursor->chunk_end % CHUNK_RECORDS];
+	cursor->chunk_bytes -= record->size;
+	return true;
+}
+
+/* ---------- moving ---------- */
+
 /*
  * Enters a lane and works out which part of it lies within the bounds.  False
  * if none does.
@@ -167,6 +297,8 @@ cursor_enter(LogCursor *cursor, int32 lane)
 
 	cursor->lane = lane;
 	cursor->entered = false;
+	chunk_reset(cursor);
+	cursor->chunk_span = CHUNK_SPAN_FIRST;
 	if (!lane_reader_enter(cursor->reader, lane))
 		return false;
 	lane_reader_bounds(cursor->reader, &info);
@@ -175,21 +307,19 @@ cursor_enter(LogCursor *cursor, int32 lane)
 	if (cursor->lane_lower >= cursor->lane_upper)
 		return false;
 
-	/*
-	 * log_offset_at() looks at committed messages only, so it cannot tell
-	 * where our own begin.
-	 */
-	if (cursor->bounds.min_timestamp > PG_INT64_MIN &&
-		cursor->mode == LANE_READ_SELECT &&
-		!log_own_appends(cursor->rel))
+	cursor->placed = false;
+	if (cursor->bounds.min_timestamp > PG_INT64_MIN)
 	{
-		RecordOffset at = log_offset_at(cursor->rel, lane,
-										cursor->bounds.min_timestamp,
-										info.log_end, cursor->snapshot);
+		RecordOffset at = lane_reader_seek_time(cursor->reader,
+												cursor->bounds.min_timestamp);
 
 		if (at < 0 || at >= cursor->lane_upper)
 			return false;
-		cursor->lane_lower = Max(cursor->lane_lower, at);
+		if (at >= cursor->lane_lower)
+		{
+			cursor->lane_lower = at;
+			cursor->placed = true;
+		}
 	}
 
 	cursor->end_seq = info.next_seq;
@@ -209,7 +339,10 @@ cursor_forward(LogCursor *cursor, LaneRecord *record)
 		cursor->state = CURSOR_INSIDE;
 	}
 	else if (cursor->entered && cursor->direction == BackwardScanDirection)
+	{
+		chunk_reset(cursor);
 		lane_reader_seek(cursor->reader, cursor->offset + 1);
+	}
 	cursor->direction = ForwardScanDirection;
 
 	for (;;)
@@ -227,7 +360,7 @@ cursor_forward(LogCursor *cursor, LaneRecord *record)
 		lane = next_lane(&cursor->bounds, cursor->lane);
 		if (lane < 0)
 			break;
-		if (cursor_enter(cursor, lane))
+		if (cursor_enter(cursor, lane) && !cursor->placed)
 			lane_reader_seek(cursor->reader, cursor->lane_lower);
 	}
 
@@ -254,8 +387,7 @@ cursor_backward(LogCursor *cursor, LaneRecord *record)
 
 		if (cursor->entered)
 		{
-			if (lane_reader_before(cursor->reader, cursor->offset, record) &&
-				record->offset >= cursor->lane_lower)
+			if (cursor_before(cursor, cursor->offset, record))
 				return true;
 			cursor->entered = false;
 		}
@@ -373,27 +505,32 @@ log_cursor_fetch(LogCursor *cursor, ScanDirection direction, TupleTableSlot *slo
 	MemoryContext old;
 	bool		found;
 
-	ExecClearTuple(slot);
-	if (ScanDirectionIsNoMovement(direction))
-		return false;
-
 	if (cursor->shared)
 		found = cursor_parallel(cursor, &record);
 	else if (ScanDirectionIsForward(direction))
 		found = cursor_forward(cursor, &record);
-	else
+	else if (ScanDirectionIsBackward(direction))
 		found = cursor_backward(cursor, &record);
+	else
+		found = false;
 	if (!found)
+	{
+		ExecClearTuple(slot);
 		return false;
+	}
 
 	cursor->offset = record.offset;
 	if (!cursor->want_headers)
 		record.nheaders = 0;
-
-	MemoryContextReset(cursor->row_context);
-	old = MemoryContextSwitchTo(cursor->row_context);
-	log_fill_slot(slot, RelationGetRelid(cursor->rel), cursor->lane, &record);
-	MemoryContextSwitchTo(old);
+	if (record.nheaders == 0)
+		log_fill_slot(slot, RelationGetRelid(cursor->rel), cursor->lane, &record);
+	else
+	{
+		MemoryContextReset(cursor->row_context);
+		old = MemoryContextSwitchTo(cursor->row_context);
+		log_fill_slot(slot, RelationGetRelid(cursor->rel), cursor->lane, &record);
+		MemoryContextSwitchTo(old);
+	}
 
 	pgstat_count_heap_getnext(cursor->rel);
 	return true;

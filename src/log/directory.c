@@ -11,19 +11,12 @@
 #include "postgres.h"
 
 #include "log/directory.h"
+#include "log/tailhint.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
 static HTAB *topic_caches = NULL;
-
-static void
-forget_cache(TopicCache *cache)
-{
-	if (cache->tails)
-		pfree(cache->tails);
-	hash_search(topic_caches, &cache->relid, HASH_REMOVE, NULL);
-}
 
 /*
  * A relation whose files may have changed is looked at afresh: the number of
@@ -32,23 +25,20 @@ forget_cache(TopicCache *cache)
 static void
 forget_relation(Datum arg, Oid relid)
 {
-	TopicCache *cache;
-
 	if (topic_caches == NULL)
 		return;
 	if (OidIsValid(relid))
 	{
-		cache = hash_search(topic_caches, &relid, HASH_FIND, NULL);
-		if (cache != NULL)
-			forget_cache(cache);
+		hash_search(topic_caches, &relid, HASH_REMOVE, NULL);
 	}
 	else
 	{
 		HASH_SEQ_STATUS status;
+		TopicCache *cache;
 
 		hash_seq_init(&status, topic_caches);
 		while ((cache = hash_seq_search(&status)) != NULL)
-			forget_cache(cache);
+			hash_search(topic_caches, &cache->relid, HASH_REMOVE, NULL);
 	}
 }
 
@@ -84,8 +74,6 @@ directory_cache(Relation rel)
 	cache = hash_search(topic_caches, &relid, HASH_ENTER, &found);
 	if (found && RelFileLocatorEquals(cache->locator, RelationFileLocator(rel)))
 		return cache;
-	if (found && cache->tails)
-		pfree(cache->tails);
 	memset(cache, 0, sizeof(TopicCache));
 	cache->relid = relid;
 	cache->locator = RelationFileLocator(rel);
@@ -357,32 +345,43 @@ directory_valid_pages(LaneMap *map, uint32 seq, BlockNumber start)
 	return low;
 }
 
-/*
- * Whether the remembered page is still the lane's last, or the page before
- * it; if so *tail is the last.
- */
-static bool
-follow_tail(LaneMap *map, TailRef *tail, char *copy)
+bool
+directory_hint(Relation rel, int32 lane, BlockNumber *block)
 {
-	BlockNumber nblocks = InvalidBlockNumber;
+	*block = tail_hint_get(rel, lane);
+	return *block != 0 && *block < RelationGetNumberOfBlocks(rel);
+}
 
-	for (int hops = 0; hops < 3; hops++)
+/* What a data page of this lane says of itself; false if it is none. */
+static bool
+tail_from_page(LaneMap *map, BlockNumber block, Page page, TailRef *tail)
+{
+	DataOpaque *opaque = data_opaque(page);
+	PageIdentity id = {map->incarnation, opaque->extent_seq, map->lane, opaque->page_index};
+
+	tail->block = block;
+	tail->seq = opaque->extent_seq;
+	tail->index = opaque->page_index;
+	return data_page_is(page, &id);
+}
+
+/* Follows the hint to the lane's last page, unless that is too far. */
+static bool
+follow_hint(LaneMap *map, TailRef *tail, char *copy)
+{
+	BlockNumber block;
+
+	if (!directory_hint(map->rel, map->lane, &block))
+		return false;
+	for (int hops = 0; hops < 4; hops++, block++)
 	{
-		PageIdentity id = {map->incarnation, tail->seq, map->lane, tail->index};
-
-		directory_copy_page(map->rel, tail->block, NULL, copy);
-		if (!data_page_is(copy, &id))
+		directory_copy_page(map->rel, block, NULL, copy);
+		if (!tail_from_page(map, block, copy, tail) || tail->seq + 1 < map->entry.next_seq)
 			return false;
 		if (!(data_opaque(copy)->flags & DATA_PAGE_HAS_NEXT))
 			return true;
 		if (tail->index + 1 >= extent_pages(tail->seq))
 			return false;
-		if (nblocks == InvalidBlockNumber)
-			nblocks = RelationGetNumberOfBlocks(map->rel);
-		if (tail->block + 1 >= nblocks)
-			return false;
-		tail->index++;
-		tail->block++;
 	}
 	return false;
 }
@@ -390,20 +389,14 @@ follow_tail(LaneMap *map, TailRef *tail, char *copy)
 bool
 directory_find_tail(LaneMap *map, TailRef *tail, char *copy)
 {
-	TopicCache *cache = directory_cache(map->rel);
 	uint32		seq = map->entry.next_seq - 1;
 	DirEntry	extent;
 	int			pages;
 
 	if (map->entry.next_seq == map->entry.head_seq)
 		return false;
-	if (map->lane < cache->ntails && cache->tails[map->lane].block != 0 &&
-		cache->tails[map->lane].seq >= seq)
-	{
-		*tail = cache->tails[map->lane];
-		if (follow_tail(map, tail, copy))
-			return true;
-	}
+	if (follow_hint(map, tail, copy))
+		return true;
 	/* a page with a successor in a later extent: that was opened meanwhile */
 	for (;;)
 	{
@@ -417,7 +410,10 @@ directory_find_tail(LaneMap *map, TailRef *tail, char *copy)
 		copy_if_valid(map, seq, extent.block, tail->index, copy);
 		if (tail->index + 1 < extent_pages(seq) ||
 			!(data_opaque(copy)->flags & DATA_PAGE_HAS_NEXT))
+		{
+			tail_hint_set(map->rel, map->lane, tail->block);
 			return true;
+		}
 		directory_read_lane(map->rel, map->lane, map);
 		if (map->entry.next_seq - 1 == seq)
 			directory_corrupted(map->rel, tail->block, "Page has a successor that the directory does not know");

@@ -33,8 +33,6 @@ typedef struct TopicCache
 	RelFileLocator locator;
 	uint32		incarnation;	/* 0: not read yet */
 	BlockNumber lane_page[TOPIC_LANE_PAGES];
-	int			ntails;
-	TailRef    *tails;			/* by lane; block 0 = not known */
 } TopicCache;
 
 typedef struct LaneMap
@@ -88,6 +86,9 @@ extern uint32 directory_find_xid(LaneMap *map, uint64 fxid, DirEntry *entry);
 
 /* The last valid page of the lane, by the directory; false for an empty lane. */
 extern bool directory_find_tail(LaneMap *map, TailRef *tail, char *copy);
+
+/* The page that the shared hint names, if it is of the lane; checked. */
+extern bool directory_hint(Relation rel, int32 lane, BlockNumber *block);
 
 /* How many pages of an extent are in use: the rest is not written yet. */
 extern int	directory_valid_pages(LaneMap *map, uint32 seq, BlockNumber start);

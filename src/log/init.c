@@ -13,6 +13,7 @@
 #include "datatype/timestamp.h"
 #include "log/am.h"
 #include "log/directory.h"
+#include "log/tailhint.h"
 #include "log/wal.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
@@ -26,6 +27,7 @@ log_init(void)
 	if (process_shared_preload_libraries_in_progress)
 	{
 		log_xlog_register();
+		tail_hint_init();
 		preloaded = true;
 	}
 	directory_init();

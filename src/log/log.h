@@ -193,15 +193,31 @@ extern void lane_reader_free(LaneReader *reader);
 extern void lane_reader_want(LaneReader *reader, bool key, bool value);
 
 /*
- * lane_reader_enter: goes to a lane and takes its bounds as of now: records
- * below its log start are absent from here on.  Positions at log_start.
- * Returns false for an empty lane.  The bounds can be had afterwards.
+ * lane_reader_enter: goes to a lane and takes its log start as of now: records
+ * below it are absent from here on.  Positions at log_start.  Returns false
+ * for an empty lane.
  */
 extern bool lane_reader_enter(LaneReader *reader, int32 lane);
+
+/*
+ * lane_reader_log_end: the lane's log end as of now; from here on the reader
+ * ends there.  Without it, a reader ends with the last extent that there was
+ * when it entered: what is in later ones no snapshot taken before can see.
+ */
+extern RecordOffset lane_reader_log_end(LaneReader *reader);
+
+/* The bounds as of enter; log_end is PG_INT64_MAX unless it was asked for. */
 extern void lane_reader_bounds(LaneReader *reader, LaneInfo *info);
 
 /* The next record returned is the first visible one at or past "offset". */
 extern void lane_reader_seek(LaneReader *reader, RecordOffset offset);
+
+/*
+ * lane_reader_seek_time: the next record returned is the first visible one of
+ * the page where timestamps first reach ms (ms since 1970).  Returns an offset
+ * below which no record is that late; -1 if none in the lane is.
+ */
+extern RecordOffset lane_reader_seek_time(LaneReader *reader, int64 ms);
 
 /*
  * lane_reader_next: the next visible record, or false at the end of the lane

@@ -19,13 +19,26 @@
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 
-/* Pages of an extent that are written. */
+/*
+ * How many pages of an extent are written, and the offset behind them.
+ */
 static int
-written_pages(LaneReader *reader, uint32 seq, BlockNumber start)
+written_pages(LaneReader *reader, uint32 seq, RecordOffset *end)
 {
+	TailRef		tail;
+	PGAlignedBlock copy;
+
 	if (seq + 1 < reader->map.entry.next_seq)
+	{
+		DirEntry	behind;
+
+		directory_extent(&reader->map, seq + 1, &behind);
+		*end = behind.first_offset;
 		return extent_pages(seq);
-	return directory_valid_pages(&reader->map, seq, start);
+	}
+	(void) directory_find_tail(&reader->map, &tail, copy.data);
+	*end = data_opaque(copy.data)->next_offset;
+	return (tail.seq == seq) ? tail.index + 1 : extent_pages(seq);
 }
 
 /*
@@ -41,16 +54,9 @@ load_page_of_offset(LaneReader *reader, uint32 seq, const DirEntry *extent, Reco
 	int			low = 0;
 	int			high;
 	RecordOffset low_offset = (RecordOffset) extent->first_offset;
-	RecordOffset high_offset = reader->log_end;
+	RecordOffset high_offset;
 
-	if (seq + 1 < reader->map.entry.next_seq)
-	{
-		DirEntry	behind;
-
-		directory_extent(&reader->map, seq + 1, &behind);
-		high_offset = Min(high_offset, (RecordOffset) behind.first_offset);
-	}
-	high = written_pages(reader, seq, extent->block) - 1;
+	high = written_pages(reader, seq, &high_offset) - 1;
 
 	for (int round = 0; low < high; round++)
 	{
@@ -94,8 +100,9 @@ load_page_of_time(LaneReader *reader, uint32 seq, const DirEntry *extent, int64 
 	DataOpaque *opaque = data_opaque(reader->page.data);
 	PGAlignedBlock best;
 	int			low = 0;		/* pages before it do not reach ms */
-	int			high = written_pages(reader, seq, extent->block);	/* reaches */
-	int			npages = high;
+	RecordOffset end;
+	int			npages = written_pages(reader, seq, &end);
+	int			high = npages;	/* reaches it, or is behind all */
 	int64		min = extent->min_timestamp;
 	int64		max = extent->max_timestamp;
 
@@ -230,7 +237,7 @@ bool
 lane_reader_before(LaneReader *reader, RecordOffset offset, LaneRecord *record)
 {
 	uint64		page_number;
-	RecordOffset limit = Min(offset, reader->log_end);
+	RecordOffset limit = Min(offset, lane_reader_log_end(reader));
 
 	if (limit <= reader->map.entry.log_start)
 		return false;
@@ -266,6 +273,32 @@ lane_reader_before(LaneReader *reader, RecordOffset offset, LaneRecord *record)
 }
 
 RecordOffset
+lane_reader_seek_time(LaneReader *reader, int64 ms)
+{
+	DirEntry	extent;
+	uint32		seq;
+
+	reader->at_end = true;
+	reader->stopped = reader->in_batch = false;
+	reader->positioned = true;
+	if (reader->map.entry.next_seq == reader->map.entry.head_seq)
+		return -1;
+	seq = directory_find_time(&reader->map, ms, &extent);
+	while (!load_page_of_time(reader, seq, &extent, ms))
+	{
+		if (++seq >= reader->map.entry.next_seq)
+			return -1;
+		directory_extent(&reader->map, seq, &extent);
+	}
+	reader->at_end = false;
+	reader->lower = reader->next_offset =
+		Max((RecordOffset) reader->map.entry.log_start,
+			(RecordOffset) data_opaque(reader->page.data)->first_offset);
+	start_at_entry(reader);
+	return reader->lower;
+}
+
+RecordOffset
 log_offset_at(Relation rel, int32 lane, int64 ms, RecordOffset below, Snapshot snapshot)
 {
 	LaneReader *reader = lane_reader_create(rel, snapshot, LANE_READ_FETCH);
@@ -273,21 +306,8 @@ log_offset_at(Relation rel, int32 lane, int64 ms, RecordOffset below, Snapshot s
 	LaneRecord	record;
 
 	lane_reader_want(reader, false, false);
-	if (lane_reader_enter(reader, lane))
+	if (lane_reader_enter(reader, lane) && lane_reader_seek_time(reader, ms) >= 0)
 	{
-		DirEntry	extent;
-		uint32		seq = directory_find_time(&reader->map, ms, &extent);
-
-		while (!load_page_of_time(reader, seq, &extent, ms))
-		{
-			if (++seq >= reader->map.entry.next_seq)
-			{
-				lane_reader_free(reader);
-				return -1;
-			}
-			directory_extent(&reader->map, seq, &extent);
-		}
-		start_at_entry(reader);
 		while (lane_reader_next(reader, &record) && record.offset < below)
 		{
 			if (record.timestamp >= ms)
@@ -323,8 +343,12 @@ log_stable_offset(Relation rel, int32 lane, Snapshot snapshot)
 		DirEntry	extent;
 		uint32		seq = directory_find_xid(&reader->map, fxmin, &extent);
 		int			low = 0;
-		int			high = written_pages(reader, seq, extent.block) - 1;
+		RecordOffset end;
+		int			high = written_pages(reader, seq, &end) - 1;
 		DataOpaque *opaque = data_opaque(reader->page.data);
+
+		/* the end comes before the scan, which must not miss what comes later */
+		(void) lane_reader_log_end(reader);
 
 		/* the first page that a running transaction can have written to */
 		while (low < high)

@@ -103,12 +103,7 @@ reader_next_page(LaneReader *reader)
 		return true;
 	}
 	if (reader->seq + 1 >= reader->map.entry.next_seq)
-	{
-		directory_read_lane(reader->rel, reader->lane, &reader->map);
-		if (reader->seq + 1 >= reader->map.entry.next_seq)
-			directory_corrupted(reader->rel, reader->extent_start + reader->index,
-								"Page has a successor that the directory does not know");
-	}
+		return false;			/* opened after we entered the lane */
 	directory_extent(&reader->map, reader->seq + 1, &extent);
 	reader_load_page(reader, reader->seq + 1, extent.block, 0);
 	return true;
@@ -513,27 +508,37 @@ lane_reader_position(LaneReader *reader)
 bool
 lane_reader_enter(LaneReader *reader, int32 lane)
 {
-	TailRef		tail;
-
 	reader->lane = lane;
 	reader->in_batch = false;
 	reader->positioned = false;
 	reader->one_extent = false;
 	reader->stopped = false;
-	reader->at_end = true;
 	if (reader->snapshot != NULL && IsMVCCSnapshot(reader->snapshot))
 		PredicateLockPage(reader->rel, (BlockNumber) lane, reader->snapshot);
 
 	directory_read_lane(reader->rel, lane, &reader->map);
 	reader->lower = reader->next_offset = reader->map.entry.log_start;
-	reader->log_end = reader->map.entry.initial_offset;
-	if (!directory_find_tail(&reader->map, &tail, reader->page.data))
-		return false;
-	reader->log_end = data_opaque(reader->page.data)->next_offset;
-	if (reader->log_end <= reader->lower)
-		return false;
-	reader->at_end = false;
-	return true;
+	reader->log_end = PG_INT64_MAX;
+	reader->at_end = (reader->map.entry.next_seq == reader->map.entry.head_seq);
+	if (reader->at_end)
+		reader->log_end = reader->map.entry.initial_offset;
+	return !reader->at_end;
+}
+
+RecordOffset
+lane_reader_log_end(LaneReader *reader)
+{
+	if (reader->log_end == PG_INT64_MAX)
+	{
+		TailRef		tail;
+		PGAlignedBlock copy;
+
+		if (directory_find_tail(&reader->map, &tail, copy.data))
+			reader->log_end = data_opaque(copy.data)->next_offset;
+		if (tail.seq >= reader->map.entry.next_seq)
+			directory_read_lane(reader->rel, reader->lane, &reader->map);
+	}
+	return reader->log_end;
 }
 
 void

@@ -27,7 +27,7 @@ struct LaneReader
 	/* the lane, as of enter */
 	int32		lane;
 	LaneMap		map;
-	RecordOffset log_end;
+	RecordOffset log_end;		/* PG_INT64_MAX until somebody asks */
 	RecordOffset lower;			/* nothing below is returned */
 	bool		one_extent;		/* parallel chunk: records that start in ... */
 	uint32		only_seq;

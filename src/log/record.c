@@ -106,6 +106,12 @@ get_varint(const char *from, size_t available, int64 *value)
 		*value = unzigzag((uint8) from[0]);
 		return 1;
 	}
+	/* lengths of 64 to 8191 bytes, which most messages have */
+	if (likely(available > 1 && (uint8) from[1] < 0x80))
+	{
+		*value = unzigzag(((uint8) from[0] & 0x7F) | ((uint64) (uint8) from[1] << 7));
+		return 2;
+	}
 	return get_long_varint(from, available, value);
 }
 

@@ -173,9 +173,15 @@ log_fill_slot(TupleTableSlot *slot, Oid tableoid, int32 lane,
 	isnull[TOPIC_COL_KEY - 1] = (record->key == NULL);
 	values[TOPIC_COL_VALUE - 1] = PointerGetDatum(record->value);
 	isnull[TOPIC_COL_VALUE - 1] = (record->value == NULL);
-	values[TOPIC_COL_HEADERS - 1] =
-		log_headers_datum(record->headers, record->nheaders,
-						  &isnull[TOPIC_COL_HEADERS - 1]);
+	if (likely(record->nheaders == 0))
+	{
+		values[TOPIC_COL_HEADERS - 1] = (Datum) 0;
+		isnull[TOPIC_COL_HEADERS - 1] = true;
+	}
+	else
+		values[TOPIC_COL_HEADERS - 1] =
+			log_headers_datum(record->headers, record->nheaders,
+							  &isnull[TOPIC_COL_HEADERS - 1]);
 
 	/* a topic has no other columns, but a slot must be filled */
 	for (int i = TOPIC_NATTS; i < slot->tts_tupleDescriptor->natts; i++)

@@ -180,6 +180,7 @@ log_freeze(Relation rel, TransactionId oldest_xmin, FreezeResult *result)
 		{
 			CHECK_FOR_INTERRUPTS();
 			(void) lane_reader_enter(reader, first + i);
+			(void) lane_reader_log_end(reader);
 			freeze_lane(reader, oldest_xmin, &lanes[i]);
 			if (TransactionIdIsValid(lanes[i].oldest_xid))
 				result->oldest_xid = older_xid(result->oldest_xid, lanes[i].oldest_xid);
