@@ -43,12 +43,12 @@ typedef struct TopicSettings
  * What the producer room, which lies above this one, gives to it; set in
  * producer_init().  The flush hook appends the pending messages of one topic,
  * or of all (InvalidOid), before a statement reads it and before DROP, TRUNCATE
- * and rewrites; the pending hook says whether there are any.
+ * and rewrites; the pending hook says whether one topic has any.
  */
 typedef void (*topic_flush_hook_type) (Oid topic);
 typedef bool (*topic_pending_hook_type) (Oid topic);
-extern PGDLLIMPORT topic_flush_hook_type topic_flush_hook;
-extern PGDLLIMPORT topic_pending_hook_type topic_pending_hook;
+extern topic_flush_hook_type topic_flush_hook;
+extern topic_pending_hook_type topic_pending_hook;
 
 /* Hooks that refuse what a topic cannot honour; called from _PG_init. */
 extern void topic_init(void);
