@@ -18,6 +18,7 @@
 #include "log/wal.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/inval.h"
 
 #define MAX_LEVELS				4
 
@@ -158,6 +159,7 @@ log_set_min_partitions(Relation rel, int32 partitions)
 {
 	Buffer		buffer;
 	TopicMeta  *meta;
+	bool		raised = false;
 
 	Assert(partitions <= LOG_MAX_LANES);
 	wal_prepare();
@@ -175,8 +177,13 @@ log_set_min_partitions(Relation rel, int32 partitions)
 				  DATA_PAGE_START + offsetof(TopicMeta, min_partitions), sizeof(uint32));
 		wal_finish(&record, rel);
 		END_CRIT_SECTION();
+		raised = true;
 	}
 	UnlockReleaseBuffer(buffer);
+
+	/* others partition by key with the number they have cached */
+	if (raised)
+		CacheInvalidateRelcache(rel);
 }
 
 /* ---------- planning ---------- */
