@@ -6,8 +6,8 @@
  * A thin layer: scans are in scan.c, other files for the relation in
  * rewrite.c, VACUUM in vacuum.c.  Rows to append go to the producer, which
  * keeps them until the transaction commits.  What a log cannot do is refused
- * here with a hint; most of it is refused earlier, when the statement is
- * planned or the table changed, but the callbacks are the last word.
+ * with a hint.  The topic room refuses it earlier, whatever rows there are;
+ * the callbacks are the last word.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -24,14 +24,24 @@
 log_insert_handler_type log_insert_handler = NULL;
 
 void
-log_refuse(Relation rel, const char *what, const char *hint)
+log_refuse(const char *what, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("%s is not supported for topic \"%s\"",
-					what, RelationGetRelationName(rel)),
+			 errmsg("%s is not supported for topics", what),
 			 errhint("%s", hint)));
 }
+
+#define HINT_UPDATE \
+	"Messages do not change: produce a new one with the same key."
+#define HINT_DELETE \
+	"Use topic.delete_records() to remove the oldest messages, or produce a NULL value for the key."
+#define HINT_LOCK \
+	"Messages do not change, so there is nothing to lock."
+#define HINT_ON_CONFLICT \
+	"A topic takes every message, so there is no conflict: leave out ON CONFLICT."
+#define HINT_INDEX \
+	"Reading by partition with log_offset or timestamp needs no index."
 
 /* ---------- TIDs ---------- */
 
@@ -116,8 +126,8 @@ insert_slots(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid,
 {
 	log_check_writable("INSERT");
 	if (options & TABLE_INSERT_FROZEN)
-		log_refuse(rel, "COPY FREEZE",
-				   "Leave out FREEZE; old messages are not rewritten anyway.");
+		log_refuse("COPY FREEZE",
+				   "Use COPY without FREEZE: topics are frozen without rewriting them.");
 
 	for (int i = 0; i < nslots; i++)
 	{
@@ -148,14 +158,14 @@ log_tuple_insert_speculative(Relation rel, TupleTableSlot *slot, CommandId cid,
 							 int options, struct BulkInsertStateData *bistate,
 							 uint32 specToken)
 {
-	log_refuse(rel, "INSERT ... ON CONFLICT", HINT_ON_CONFLICT);
+	log_refuse("INSERT ... ON CONFLICT", HINT_ON_CONFLICT);
 }
 
 static void
 log_tuple_complete_speculative(Relation rel, TupleTableSlot *slot,
 							   uint32 specToken, bool succeeded)
 {
-	log_refuse(rel, "INSERT ... ON CONFLICT", HINT_ON_CONFLICT);
+	log_refuse("INSERT ... ON CONFLICT", HINT_ON_CONFLICT);
 }
 
 static TM_Result
@@ -163,7 +173,7 @@ log_tuple_delete(Relation rel, ItemPointer tid, CommandId cid,
 				 Snapshot snapshot, Snapshot crosscheck, bool wait,
 				 TM_FailureData *tmfd, bool changingPart)
 {
-	log_refuse(rel, "DELETE", HINT_DELETE);
+	log_refuse("DELETE", HINT_DELETE);
 }
 
 static TM_Result
@@ -172,7 +182,7 @@ log_tuple_update(Relation rel, ItemPointer otid, TupleTableSlot *slot,
 				 bool wait, TM_FailureData *tmfd, LockTupleMode *lockmode,
 				 TU_UpdateIndexes *update_indexes)
 {
-	log_refuse(rel, "UPDATE", HINT_UPDATE);
+	log_refuse("UPDATE", HINT_UPDATE);
 }
 
 static TM_Result
@@ -180,25 +190,25 @@ log_tuple_lock(Relation rel, ItemPointer tid, Snapshot snapshot,
 			   TupleTableSlot *slot, CommandId cid, LockTupleMode mode,
 			   LockWaitPolicy wait_policy, uint8 flags, TM_FailureData *tmfd)
 {
-	log_refuse(rel, "row locking", HINT_LOCK);
+	log_refuse("row locking", HINT_LOCK);
 }
 
 static struct IndexFetchTableData *
 log_index_fetch_begin(Relation rel)
 {
-	log_refuse(rel, "an index", HINT_INDEX);
+	log_refuse("an index", HINT_INDEX);
 }
 
 static void
 log_index_fetch_reset(struct IndexFetchTableData *data)
 {
-	log_refuse(data->rel, "an index", HINT_INDEX);
+	log_refuse("an index", HINT_INDEX);
 }
 
 static void
 log_index_fetch_end(struct IndexFetchTableData *data)
 {
-	log_refuse(data->rel, "an index", HINT_INDEX);
+	log_refuse("an index", HINT_INDEX);
 }
 
 static bool
@@ -206,13 +216,13 @@ log_index_fetch_tuple(struct IndexFetchTableData *scan, ItemPointer tid,
 					  Snapshot snapshot, TupleTableSlot *slot,
 					  bool *call_again, bool *all_dead)
 {
-	log_refuse(scan->rel, "an index", HINT_INDEX);
+	log_refuse("an index", HINT_INDEX);
 }
 
 static TransactionId
 log_index_delete_tuples(Relation rel, TM_IndexDeleteOp *delstate)
 {
-	log_refuse(rel, "an index", HINT_INDEX);
+	log_refuse("an index", HINT_INDEX);
 }
 
 static double
@@ -223,7 +233,7 @@ log_index_build_range_scan(Relation table_rel, Relation index_rel,
 						   IndexBuildCallback callback, void *callback_state,
 						   TableScanDesc scan)
 {
-	log_refuse(table_rel, "an index", HINT_INDEX);
+	log_refuse("an index", HINT_INDEX);
 }
 
 static void
@@ -231,20 +241,20 @@ log_index_validate_scan(Relation table_rel, Relation index_rel,
 						struct IndexInfo *index_info, Snapshot snapshot,
 						struct ValidateIndexState *state)
 {
-	log_refuse(table_rel, "an index", HINT_INDEX);
+	log_refuse("an index", HINT_INDEX);
 }
 
 static bool
 log_scan_sample_next_block(TableScanDesc scan, struct SampleScanState *scanstate)
 {
-	log_refuse(scan->rs_rd, "TABLESAMPLE", HINT_TABLESAMPLE);
+	log_refuse("TABLESAMPLE", HINT_TABLESAMPLE);
 }
 
 static bool
 log_scan_sample_next_tuple(TableScanDesc scan, struct SampleScanState *scanstate,
 						   TupleTableSlot *slot)
 {
-	log_refuse(scan->rs_rd, "TABLESAMPLE", HINT_TABLESAMPLE);
+	log_refuse("TABLESAMPLE", HINT_TABLESAMPLE);
 }
 
 /* ---------- the relation ---------- */

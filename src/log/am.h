@@ -23,24 +23,11 @@ extern const TableAmRoutine log_am_routine;
 /* Whether a relation's access method is ours. */
 #define RelationIsLog(rel) ((rel)->rd_tableam == &log_am_routine)
 
-/*
- * log_refuse: 0A000, "what" is not supported for the topic, and what to use
- * instead.
- */
-extern void log_refuse(Relation rel, const char *what, const char *hint) pg_attribute_noreturn();
+/* 0A000: "what" is not supported for topics, and what to use instead. */
+extern void log_refuse(const char *what, const char *hint) pg_attribute_noreturn();
 
-#define HINT_UPDATE \
-	"Messages never change; produce a new message with the same key instead."
-#define HINT_DELETE \
-	"Remove the oldest messages with topic.delete_records(), or all with TRUNCATE."
-#define HINT_LOCK \
-	"Messages never change; leave out the locking clause, or name other tables in its OF list."
-#define HINT_ON_CONFLICT \
-	"Topics have no unique keys; use INSERT without ON CONFLICT."
-#define HINT_INDEX \
-	"Conditions on partition, log_offset and timestamp are fast without an index."
 #define HINT_TABLESAMPLE \
-	"Select a range instead: WHERE partition = ... AND log_offset BETWEEN ... AND ..."
+	"Choose messages by partition, offset or timestamp."
 
 /* The lane and offset of a TID; false if the topic has no such message now. */
 extern bool log_decode_tid(Relation rel, ItemPointer tid, int32 *lane,

@@ -39,7 +39,6 @@
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
-#include "parser/parsetree.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/spccache.h"
@@ -410,34 +409,6 @@ without_seqscans(List *paths)
 	return paths;
 }
 
-/*
- * What a topic refuses is best refused here, before rows are found: UPDATE of
- * no rows would seem to work.
- */
-static void
-refuse_statement(PlannerInfo *root, Relation relation, Index rti, RangeTblEntry *rte)
-{
-	ListCell   *lc;
-
-	if (rti == (Index) root->parse->resultRelation)
-	{
-		if (root->parse->commandType == CMD_UPDATE)
-			log_refuse(relation, "UPDATE", HINT_UPDATE);
-		if (root->parse->commandType == CMD_DELETE)
-			log_refuse(relation, "DELETE", HINT_DELETE);
-	}
-	if (rte->tablesample)
-		log_refuse(relation, "TABLESAMPLE", HINT_TABLESAMPLE);
-
-	foreach(lc, root->rowMarks)
-	{
-		PlanRowMark *mark = lfirst_node(PlanRowMark, lc);
-
-		if (mark->rti == rti && mark->markType < ROW_MARK_REFERENCE)
-			log_refuse(relation, "row locking", HINT_LOCK);
-	}
-}
-
 static void
 topic_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
@@ -454,8 +425,6 @@ topic_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEn
 	relation = table_open(rte->relid, NoLock);
 	if (RelationIsLog(relation))
 	{
-		refuse_statement(root, relation, rti, rte);
-
 		/* other processes do not know which messages are this command's */
 		if (log_own_appends(relation))
 		{

@@ -157,7 +157,7 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *newlocator, char per
 
 	log_check_writable("CREATE TABLE");
 	if (persistence != RELPERSISTENCE_PERMANENT)
-		log_refuse(rel, "UNLOGGED or TEMPORARY", "Topics are always WAL-logged.");
+		log_refuse("UNLOGGED or TEMPORARY", "Topics are always WAL-logged.");
 
 	*freezeXid = RecentXmin;
 	*minmulti = InvalidMultiXactId; /* messages are never locked */

@@ -70,7 +70,7 @@ log_scan_begin(Relation rel, Snapshot snapshot, int nkeys,
 	Assert(nkeys == 0);
 
 	if (flags & SO_TYPE_SAMPLESCAN)
-		log_refuse(rel, "TABLESAMPLE", HINT_TABLESAMPLE);
+		log_refuse("TABLESAMPLE", HINT_TABLESAMPLE);
 
 	RelationIncrementReferenceCount(rel);
 	scan->base.rs_rd = rel;
