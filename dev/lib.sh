@@ -142,7 +142,7 @@ scratch_processes()
 
     for proc in /proc/[0-9]*; do
         cwd=$(readlink "$proc/cwd" 2>/dev/null) || continue
-        case $cwd in "$scratch"/*) printf '%s\n' "${proc#/proc/}" ;; esac
+        case $cwd/ in "$scratch"/*) printf '%s\n' "${proc#/proc/}" ;; esac
     done
 }
 
