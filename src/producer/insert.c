@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "acl/acl.h"
+#include "compat.h"
 #include "executor/tuptable.h"
 #include "producer/headers.h"
 #include "producer/insert.h"

@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "acl/acl.h"
 #include "catalog/pg_type.h"
+#include "compat.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
