@@ -11,9 +11,13 @@
 #ifndef PGTOPIC_COMPAT_H
 #define PGTOPIC_COMPAT_H
 
+#include <fcntl.h>
+
 #include "access/relation.h"
 #include "access/xlogutils.h"
 #include "storage/bufmgr.h"
+#include "common/relpath.h"
+#include "storage/fd.h"
 #include "storage/smgr.h"
 #include "utils/rel.h"
 
@@ -73,16 +77,60 @@ typedef RelFileNode RelFileLocator;
 #define IntervalIsInfinite(interval) false
 #endif
 
-/* Lengthening a file by zeroed blocks: one call from 16. */
+/*
+ * Lengthening a file by zeroed blocks: one call from 16, which reserves the
+ * space without writing it.  Done by hand until then where many blocks are
+ * wanted, since writing zeros is the dearest part of a bulk load.  What fails
+ * here, for want of space or of support by the file system, fails again, and
+ * is reported, in smgrextend().  Whoever writes one of the blocks has the
+ * file fsynced.
+ */
 #if PG_VERSION_NUM >= 160000
 #define SmgrZeroExtend(reln, blkno, nblocks) \
 	smgrzeroextend((reln), MAIN_FORKNUM, (blkno), (nblocks), false)
 #else
+#define ZERO_EXTEND_BY_WRITING	8	/* up to so many blocks */
+
+static inline bool
+SmgrReserveBlocks(SMgrRelation reln, BlockNumber blkno, int nblocks)
+{
+#ifdef HAVE_POSIX_FALLOCATE
+	BlockNumber in_segment = blkno % (BlockNumber) RELSEG_SIZE;
+	char	   *name;
+	char		path[MAXPGPATH];
+	int			fd;
+	int			result;
+
+	/* only in a segment that exists, and not across its end */
+	if (nblocks <= ZERO_EXTEND_BY_WRITING || in_segment == 0 ||
+		in_segment + nblocks > (BlockNumber) RELSEG_SIZE)
+		return false;
+
+	name = relpath(reln->smgr_rnode, MAIN_FORKNUM);
+	if (blkno < (BlockNumber) RELSEG_SIZE)
+		strlcpy(path, name, sizeof(path));
+	else
+		snprintf(path, sizeof(path), "%s.%u", name, blkno / (BlockNumber) RELSEG_SIZE);
+	pfree(name);
+
+	fd = OpenTransientFile(path, O_RDWR | PG_BINARY);
+	if (fd < 0)
+		return false;
+	result = posix_fallocate(fd, (off_t) in_segment * BLCKSZ, (off_t) nblocks * BLCKSZ);
+	CloseTransientFile(fd);
+	return result == 0;
+#else
+	return false;
+#endif
+}
+
 static inline void
 SmgrZeroExtend(SMgrRelation reln, BlockNumber blkno, int nblocks)
 {
 	PGAlignedBlock zero;
 
+	if (SmgrReserveBlocks(reln, blkno, nblocks))
+		return;
 	memset(zero.data, 0, BLCKSZ);
 	for (int i = 0; i < nblocks; i++)
 		smgrextend(reln, MAIN_FORKNUM, blkno + i, zero.data, false);
