@@ -230,9 +230,6 @@ extern bool lane_reader_next(LaneReader *reader, LaneRecord *record);
 /* Where the next lane_reader_next() will look; moves past invisible ones. */
 extern RecordOffset lane_reader_position(LaneReader *reader);
 
-/* The last visible record below "offset"; false if none.  For FETCH BACKWARD. */
-extern bool lane_reader_before(LaneReader *reader, RecordOffset offset, LaneRecord *record);
-
 /* Restricts the reader to records that start in one extent (parallel scan). */
 extern void lane_reader_set_extent(LaneReader *reader, uint32 seq);
 

@@ -233,45 +233,6 @@ lane_reader_set_extent(LaneReader *reader, uint32 seq)
 	start_at_entry(reader);
 }
 
-bool
-lane_reader_before(LaneReader *reader, RecordOffset offset, LaneRecord *record)
-{
-	uint64		page_number;
-	RecordOffset limit = Min(offset, lane_reader_log_end(reader));
-
-	if (limit <= reader->map.entry.log_start)
-		return false;
-	if (reader->map.entry.next_seq == reader->map.entry.head_seq)
-		return false;
-	reader_seek_page(reader, limit - 1);
-	page_number = logical_page(reader->seq, reader->index);
-	for (;; page_number--)
-	{
-		RecordOffset last = -1;
-		uint32		seq;
-		int			index;
-		DirEntry	extent;
-
-		logical_page_split(page_number, &seq, &index);
-		if (seq < reader->map.entry.head_seq)
-			return false;
-		directory_extent(&reader->map, seq, &extent);
-		reader->lower = reader->map.entry.log_start;
-		reader->at_end = reader->stopped = false;
-		reader_load_page(reader, seq, extent.block, index);
-		start_at_entry(reader);
-		while (lane_reader_next(reader, record) && record->offset < limit)
-			last = record->offset;
-		if (last >= 0)
-		{
-			lane_reader_seek(reader, last);
-			return lane_reader_next(reader, record);
-		}
-		if (page_number == 0)
-			return false;
-	}
-}
-
 RecordOffset
 lane_reader_seek_time(LaneReader *reader, int64 ms)
 {
