@@ -396,7 +396,7 @@ cursor_backward(LogCursor *cursor, LaneRecord *record)
 		if (lane < 0)
 			break;
 		if (cursor_enter(cursor, lane))
-			cursor->offset = cursor->lane_upper;
+			cursor->offset = Min(cursor->lane_upper, lane_reader_log_end(cursor->reader));
 	}
 
 	cursor->state = CURSOR_BEFORE;
