@@ -187,14 +187,38 @@ skip_continued_batch(LaneReader *reader)
 	}
 }
 
+/*
+ * The page's first_offset does not tell where the batch of that record begins:
+ * the envelope may stand alone at the end of an earlier page.
+ */
 void
-reader_seek_page(LaneReader *reader, RecordOffset offset)
+reader_seek_batch(LaneReader *reader, RecordOffset offset)
 {
+	DataOpaque *opaque = data_opaque(reader->page.data);
 	DirEntry	extent;
 	uint32		seq = directory_find_offset(&reader->map, offset, &extent);
+	uint64		page_number;
+	uint16		pos;
+	int			index;
 
 	load_page_of_offset(reader, seq, &extent, offset);
-	skip_continued_batch(reader);
+	reader->in_batch = false;
+	reader->pos = DATA_PAGE_START;
+	if (opaque->batch_back == 0)
+		return;
+	reader_enter_continued_batch(reader);
+	if (reader->batch.base_offset + reader->batch.last_offset_delta < offset)
+	{
+		reader_skip_batch(reader);
+		return;
+	}
+	pos = opaque->batch_pos;
+	page_number = logical_page(reader->seq, reader->index) - opaque->batch_back;
+	logical_page_split(page_number, &seq, &index);
+	directory_extent(&reader->map, seq, &extent);
+	reader_load_page(reader, seq, extent.block, index);
+	reader->in_batch = false;
+	reader->pos = pos;
 }
 
 void
@@ -215,6 +239,8 @@ lane_reader_seek(LaneReader *reader, RecordOffset offset)
 	seq = directory_find_offset(&reader->map, reader->lower, &extent);
 	load_page_of_offset(reader, seq, &extent, reader->lower);
 	start_at_entry(reader);
+	if (reader->mode == LANE_READ_FETCH && reader->lower > reader->map.entry.log_start)
+		stop_behind_unfinished(reader);
 }
 
 void
@@ -280,16 +306,6 @@ log_offset_at(Relation rel, int32 lane, int64 ms, RecordOffset below, Snapshot s
 	}
 	lane_reader_free(reader);
 	return result;
-}
-
-/* The snapshot's oldest running transaction, with its epoch. */
-static uint64
-snapshot_fxmin(Snapshot snapshot)
-{
-	FullTransactionId next = ReadNextFullTransactionId();
-
-	return U64FromFullTransactionId(next) -
-		(uint32) (XidFromFullTransactionId(next) - snapshot->xmin);
 }
 
 RecordOffset
