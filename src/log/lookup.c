@@ -221,6 +221,33 @@ reader_seek_batch(LaneReader *reader, RecordOffset offset)
 	reader->pos = pos;
 }
 
+/* The snapshot's oldest running transaction, with its epoch. */
+static uint64
+snapshot_fxmin(Snapshot snapshot)
+{
+	FullTransactionId next = ReadNextFullTransactionId();
+
+	return U64FromFullTransactionId(next) -
+		(uint32) (XidFromFullTransactionId(next) - snapshot->xmin);
+}
+
+/*
+ * In fetch nothing follows an unfinished transaction, wherever the reader was
+ * sent.  Mostly the page tells that there is none before it.
+ */
+static void
+stop_behind_unfinished(LaneReader *reader)
+{
+	if (reader->at_end ||
+		data_opaque(reader->page.data)->max_fxid < snapshot_fxmin(reader->snapshot))
+		return;
+	if (log_stable_offset(reader->rel, reader->lane, reader->snapshot) < reader->lower)
+	{
+		reader->at_end = reader->stopped = true;
+		reader->in_batch = false;
+	}
+}
+
 void
 lane_reader_seek(LaneReader *reader, RecordOffset offset)
 {

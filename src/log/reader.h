@@ -65,8 +65,8 @@ extern bool reader_next_page(LaneReader *reader);
  */
 extern void reader_enter_continued_batch(LaneReader *reader);
 
-/* Places the reader at the start of the page where a batch at offset begins. */
-extern void reader_seek_page(LaneReader *reader, RecordOffset offset);
+/* Goes to the envelope of the batch that holds offset, or of an earlier one. */
+extern void reader_seek_batch(LaneReader *reader, RecordOffset offset);
 
 /* Leaves the present batch behind. */
 extern void reader_skip_batch(LaneReader *reader);

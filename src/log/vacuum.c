@@ -93,7 +93,7 @@ freeze_lane(LaneReader *reader, TransactionId oldest_xmin, LaneFreeze *result)
 		return;
 	}
 
-	reader_seek_page(reader, start);
+	reader_seek_batch(reader, start);
 	while (reader_next_envelope(reader))
 	{
 		BatchHead  *batch = &reader->batch;
