@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ *
+ * group_state.h
+ *	  Decides what happens in a consumer group.
+ *
+ * Pure: a snapshot of the group and the time go in, changes come out, which
+ * the caller applies in order.  No server state, no errors, no allocation but
+ * in the caller's arrays.  The rules are those of KIP-848 with the changes that
+ * README.md names.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTOPIC_GROUP_STATE_H
+#define PGTOPIC_GROUP_STATE_H
+
+#include "group/assignor.h"
+
+typedef enum MemberState
+{
+	MEMBER_STABLE,
+	MEMBER_UNREVOKED,
+	MEMBER_UNRELEASED,
+	MEMBER_AWAY
+} MemberState;
+
+typedef enum GroupPhase
+{
+	GROUP_EMPTY,
+	GROUP_ASSIGNING,
+	GROUP_RECONCILING,
+	GROUP_STABLE
+} GroupPhase;
+
+/* Why a member is removed. */
+typedef enum FenceReason
+{
+	FENCE_LEFT,					/* unsubscribed, or its session ended */
+	FENCE_SESSION_TIMEOUT,		/* static and away for too long */
+	FENCE_UNCOMMITTED,			/* holds messages longer than max_poll_interval */
+	FENCE_NOT_CONSUMING,		/* messages wait, and it does not call consume */
+	FENCE_NOT_RELEASING			/* was asked for a partition, and keeps it */
+} FenceReason;
+
+/* Times are in ms on one clock; 0 = not running. */
+typedef struct StateMember
+{
+	const char *order_key;
+	const bool *subscribed;		/* by topic index */
+	int32		epoch;			/* 0: has just joined */
+	MemberState state;
+	bool		joined;			/* since the last decision */
+	bool		changed;		/* its subscription, since then */
+	bool		left;			/* unsubscribed, or the session is gone */
+	bool		is_static;		/* has an instance id */
+	int64		away_since;		/* static: the session ended */
+	int64		in_flight_since;	/* oldest uncommitted delivery */
+	int64		idle_since;		/* messages wait, and no consume since */
+	bool		committing;		/* marked at PRE_COMMIT */
+	int64		max_poll_interval;
+	int64		session_timeout;
+} StateMember;
+
+typedef struct StatePartition
+{
+	int			owner;			/* member index or NO_MEMBER */
+	int			target;			/* member index or NO_MEMBER */
+	int32		assignment_epoch;	/* of the owner's */
+	bool		in_flight;
+	bool		committing;		/* the owner's mark covers it */
+	bool		slot_busy;		/* its slot holds a transaction in progress */
+	int64		asked_since;	/* asked back; 0 = not */
+} StatePartition;
+
+typedef struct GroupSnapshot
+{
+	int32		group_epoch;
+	int32		target_epoch;
+	AssignorKind assignor;
+	bool		metadata_changed;	/* partitions or topics came or went */
+	int			ntopics;
+	const AssignTopic *topics;
+	int			nmembers;
+	const StateMember *members;
+	int			npartitions;
+	const StatePartition *partitions;
+} GroupSnapshot;
+
+typedef enum ChangeKind
+{
+	CHANGE_GROUP_EPOCH,			/* value = new group epoch */
+	CHANGE_FENCE,				/* member, value = FenceReason */
+	CHANGE_AWAY,				/* member is away from now on */
+	CHANGE_TARGET,				/* partition, member = its target */
+	CHANGE_TARGET_EPOCH,		/* value = new target epoch */
+	CHANGE_FREE,				/* partition has no owner any more */
+	CHANGE_ASK_BACK,			/* partition, member = owner */
+	CHANGE_KEEP,				/* partition: not asked back any more */
+	CHANGE_GIVE,				/* partition, member = owner, value = epoch */
+	CHANGE_MEMBER,				/* member, value = epoch, state */
+	CHANGE_WAKE					/* member has something to do */
+} ChangeKind;
+
+typedef struct GroupChange
+{
+	ChangeKind	kind;
+	int			member;
+	int			partition;
+	int32		value;
+	MemberState state;
+} GroupChange;
+
+typedef struct GroupDecision
+{
+	GroupChange *changes;		/* the caller's array */
+	int			nchanges;
+	int			capacity;		/* group_changes_max() suffices */
+	int64		next_deadline;	/* when to decide again; PG_INT64_MAX = never */
+	GroupPhase	phase;			/* after the changes */
+} GroupDecision;
+
+extern int	group_changes_max(const GroupSnapshot *group);
+extern size_t group_scratch_size(const GroupSnapshot *group);
+
+/*
+ * group_decide: all that is to happen now.  Deciding again right after
+ * applying yields no change, unless time has passed.
+ */
+extern void group_decide(const GroupSnapshot *group, int64 now,
+						 GroupDecision *decision, void *scratch);
+
+#endif							/* PGTOPIC_GROUP_STATE_H */
