@@ -44,6 +44,9 @@ typedef struct Verifier
 	char	   *bytes;			/* records so far */
 	uint64		length;
 	Size		capacity;
+
+	/* bytes to come of a batch that begins before the lane's first page */
+	uint64		orphan_bytes;
 } Verifier;
 
 static void
@@ -203,6 +206,29 @@ check_against_previous(Verifier *v, const DataOpaque *opaque, BlockNumber block)
 		finding(v, "block %u continues a batch that had ended", block);
 }
 
+/*
+ * The bytes at the page's start that belong to a batch whose beginning is gone:
+ * VACUUM FULL leaves behind the extents before the log start.  Where such a
+ * batch ends on the lane's first page is not known, so that the whole page is
+ * left out; it does say how many bytes of its last batch are on later pages.
+ */
+static uint16
+walk_orphan(Verifier *v, const DataOpaque *opaque, uint16 lower, BlockNumber block)
+{
+	uint64		here;
+
+	if (!v->have_before)
+	{
+		v->orphan_bytes = opaque->open_bytes;
+		return lower;
+	}
+	if (v->orphan_bytes == 0)
+		finding(v, "block %u continues a batch that is not there", block);
+	here = Min(v->orphan_bytes, (uint64) (lower - DATA_PAGE_START));
+	v->orphan_bytes -= here;
+	return DATA_PAGE_START + here;
+}
+
 /* The bytes at the page's start that belong to an earlier batch. */
 static uint16
 walk_continuation(Verifier *v, const char *page, BlockNumber block)
@@ -216,15 +242,11 @@ walk_continuation(Verifier *v, const char *page, BlockNumber block)
 	{
 		if (v->in_batch && !(lower == DATA_PAGE_START && opaque->open_bytes > 0))
 			abandon_batch(v);
+		v->orphan_bytes = 0;
 		return DATA_PAGE_START;
 	}
 	if (!v->in_batch)
-	{
-		/* it begins before the log start's extent */
-		if (v->have_before)
-			finding(v, "block %u continues a batch that is not there", block);
-		return (opaque->entry_pos != 0) ? opaque->entry_pos : lower;
-	}
+		return walk_orphan(v, opaque, lower, block);
 	if (v->page_number - opaque->batch_back != v->start_page || opaque->batch_pos != v->start_pos)
 		finding(v, "block %u names another place where its batch begins", block);
 	wanted = v->batch.length - v->batch.header_size - v->length;
@@ -303,6 +325,7 @@ verify_lane(Verifier *v)
 	bool		ended = false;
 
 	v->have_before = v->in_batch = false;
+	v->orphan_bytes = 0;
 	if (v->map.entry.head_seq > v->map.entry.next_seq)
 	{
 		finding(v, "directory entry is malformed");
