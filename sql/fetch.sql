@@ -52,7 +52,7 @@ COMMIT;
 EXPLAIN (COSTS OFF) SELECT value FROM topic.fetch('events', 0, 0) WHERE log_offset > 2;
 EXPLAIN (COSTS OFF) SELECT p, m.value FROM generate_series(0, 2) p, topic.fetch_text('events', p, 0, 1) m;
 EXPLAIN (COSTS OFF) SELECT m FROM topic.fetch('events', 0, 0) m;
-SELECT m FROM topic.fetch_text('events', 0, 3) m;
+SELECT count(m), max(m.topic) FROM topic.fetch_text('events', 0, 3) m;
 SELECT value FROM topic.fetch('events', 0, 0) WHERE log_offset > 2;
 SELECT count(*) FROM topic.fetch('events', 0, 0) WHERE key IS NULL;
 SELECT DISTINCT topic FROM topic.fetch('events', 0, 0);
@@ -80,12 +80,15 @@ ROLLBACK;
 CREATE TABLE counter AS SELECT 'k0' AS key, 0 AS n;
 UPDATE counter c SET n = n + 1 FROM topic.fetch_text('events', 0, 0) m WHERE m.key = c.key RETURNING c.*;
 SELECT * FROM counter WHERE EXISTS (SELECT FROM topic.fetch_text('events', 0, 0) m WHERE m.key = counter.key) FOR UPDATE;
+SELECT topic.create('self');
+SELECT topic.produce_batch('self', ARRAY['a', 'b', 'c']);
 BEGIN;
 SET LOCAL pgtopic.append_at = 'call';
-INSERT INTO events (partition, key, value) SELECT partition, key, value FROM topic.fetch('events', 0, 0);
-SELECT count(*) FROM topic.fetch('events', 0, 0);
-SELECT count(*) FROM events WHERE partition = 0;
-ROLLBACK;
+INSERT INTO self (partition, value) SELECT partition, value FROM topic.fetch('self', 0, 0);
+SELECT count(*) FROM topic.fetch('self', 0, 0);
+SELECT count(*) FROM self;
+COMMIT;
+SELECT log_offset, value FROM topic.fetch_text('self', 0, 0);
 
 -- all kinds of parameters
 PREPARE untyped AS SELECT value FROM topic.fetch_text($1, $2, $3, $4);
