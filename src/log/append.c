@@ -404,6 +404,9 @@ usable_room(const AppendStream *s, Page page)
 /*
  * Fills the locked tail page (if it may be used) and "npages" fresh pages
  * behind it, in one WAL record.  Releases the tail; *tail is the new one.
+ *
+ * SSI is asked with the tail locked: a reader that locks the lane after that
+ * finds the batch.
  */
 static void
 write_pages(AppendStream *s, Buffer tailbuf, TailRef *tail, bool use_tail, int npages)
@@ -417,6 +420,7 @@ write_pages(AppendStream *s, Buffer tailbuf, TailRef *tail, bool use_tail, int n
 	for (int i = 1; i <= npages; i++)
 		buffers[i] = ReadBufferExtended(s->rel, MAIN_FORKNUM, tail->block + i,
 										RBM_ZERO_AND_LOCK, NULL);
+	CheckForSerializableConflictIn(s->rel, NULL, (BlockNumber) s->lane);
 	wal_begin(&record, XLOG_TOPIC_APPEND, s->lane);
 	s->begun = 0;
 	(void) GetTopFullTransactionId();	/* not for the first time in there */
@@ -504,6 +508,7 @@ append_one(AppendStream *s, Buffer tailbuf, TailRef *tail)
 	one.flags = head->flags & BATCH_ATTRIBUTES_MASK;
 	s->batches[0].base_offset = opaque->next_offset;
 
+	CheckForSerializableConflictIn(s->rel, NULL, (BlockNumber) s->lane);
 	START_CRIT_SECTION();
 	data_append_one(page, &one, head->xid, fxid, stream_bytes(s, head->header_size), length);
 	wal_append_one(s->rel, tailbuf, &one, stream_bytes(s, head->header_size), length);
@@ -603,7 +608,6 @@ log_append(Relation rel, int32 lane, AppendBatch *batches, int nbatches)
 	Assert(log_is_preloaded() && !RecoveryInProgress());
 	if (nbatches == 0)
 		return;
-	CheckForSerializableConflictIn(rel, NULL, (BlockNumber) lane);
 	wal_prepare();
 
 	s.rel = rel;

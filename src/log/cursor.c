@@ -24,6 +24,7 @@
 #include "log/reader.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/predicate.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
 
@@ -128,12 +129,17 @@ log_bounds_all(CursorBounds *bounds)
 	bounds->min_timestamp = PG_INT64_MIN;
 }
 
-/* Few lanes are entered without asking whether they exist. */
+/*
+ * Few lanes are entered without asking whether they exist.  What is not
+ * entered, SSI has to know of, too.
+ */
 void
-log_bounds_limit(Relation rel, CursorBounds *bounds)
+log_bounds_limit(Relation rel, Snapshot snapshot, CursorBounds *bounds)
 {
-	if (bounds->lanes == NULL && bounds->lane_limit - bounds->first_lane > 1)
-		bounds->lane_limit = Min(bounds->lane_limit, log_lane_limit(rel));
+	if (bounds->lanes != NULL || bounds->lane_limit - bounds->first_lane <= 1)
+		return;
+	PredicateLockRelation(rel, snapshot);
+	bounds->lane_limit = Min(bounds->lane_limit, log_lane_limit(rel));
 }
 
 void

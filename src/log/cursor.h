@@ -53,7 +53,8 @@ extern void log_cursor_share(LogCursor *cursor, SharedCursor *shared);
 
 /* Everything; then, when the caller has narrowed it, only lanes that exist. */
 extern void log_bounds_all(CursorBounds *bounds);
-extern void log_bounds_limit(Relation rel, CursorBounds *bounds);
+extern void log_bounds_limit(Relation rel, Snapshot snapshot,
+							 CursorBounds *bounds);
 
 /*
  * log_cursor_start: before the first message within the bounds, or behind the

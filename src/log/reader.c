@@ -13,6 +13,7 @@
  */
 #include "postgres.h"
 
+#include "access/subtrans.h"
 #include "access/transam.h"
 #include "log/reader.h"
 #include "miscadmin.h"
@@ -202,6 +203,16 @@ reader_skip_batch(LaneReader *reader)
 
 /* ---------- batches ---------- */
 
+/* Tells SSI that the snapshot does not see a batch which this writer appended. */
+static void
+note_conflict_out(LaneReader *reader)
+{
+	TransactionId top = SubTransGetTopmostTransaction(reader->batch.xid);
+
+	if (TransactionIdFollowsOrEquals(top, TransactionXmin))
+		CheckForSerializableConflictOut(reader->rel, top, reader->snapshot);
+}
+
 /* Continues a SERIALIZABLE read past where fetch stops, for its conflicts. */
 static void
 note_unread_conflicts(LaneReader *reader)
@@ -210,7 +221,7 @@ note_unread_conflicts(LaneReader *reader)
 	{
 		if (!TransactionIdIsCurrentTransactionId(reader->batch.xid) &&
 			XidInMVCCSnapshot(reader->batch.xid, reader->snapshot))
-			CheckForSerializableConflictOut(reader->rel, reader->batch.xid, reader->snapshot);
+			note_conflict_out(reader);
 		reader_skip_batch(reader);
 	} while (reader_next_envelope(reader));
 }
@@ -244,7 +255,7 @@ reader_judge_batch(LaneReader *reader)
 	}
 	if (answer == BATCH_UNFINISHED && reader->snapshot != NULL &&
 		CheckForSerializableConflictOutNeeded(reader->rel, reader->snapshot))
-		CheckForSerializableConflictOut(reader->rel, reader->batch.xid, reader->snapshot);
+		note_conflict_out(reader);
 	if (reader->mode == LANE_READ_FETCH && answer != BATCH_DEAD)
 	{
 		reader->next_offset = Max(reader->next_offset, reader->batch.base_offset);

@@ -56,7 +56,7 @@ scan_start(TopicScan *scan)
 	CursorBounds bounds;
 
 	log_bounds_all(&bounds);
-	log_bounds_limit(scan->base.rs_rd, &bounds);
+	log_bounds_limit(scan->base.rs_rd, scan->base.rs_snapshot, &bounds);
 	log_cursor_start(scan->cursor, &bounds, false);
 }
 

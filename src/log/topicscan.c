@@ -255,7 +255,7 @@ start_scan(TopicScanState *state)
 	log_bounds_all(&bounds);
 	for (int i = 0; i < state->nconds && bounds.lane_limit > 0; i++)
 		apply_condition(state, &state->conds[i], &bounds);
-	log_bounds_limit(rel, &bounds);
+	log_bounds_limit(rel, estate->es_snapshot, &bounds);
 
 	log_cursor_start(state->cursor, &bounds, state->backward);
 	state->started = true;
