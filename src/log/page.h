@@ -16,6 +16,10 @@
 #include "log/format.h"
 #include "log/record.h"
 
+/* DataOpaque.batch_back must reach from the last page of a batch to its first. */
+StaticAssertDecl((RECORD_MAX_BYTES + BATCH_ENVELOPE_MAX) / DATA_PAGE_CAPACITY + 1 <= PG_UINT16_MAX,
+				 "pages of a batch");
+
 static inline DataOpaque *
 data_opaque(Page page)
 {

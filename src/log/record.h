@@ -53,8 +53,11 @@ typedef struct Batch
 /* Batches are cut here; a larger single record stands alone. */
 #define BATCH_TARGET_BYTES		(1024 * 1024)
 
-/* Largest record that can be stored: a batch is 32-bit, a palloc 1 GB. */
-#define RECORD_MAX_BYTES		(512 * 1024 * 1024)
+/*
+ * Largest record that can be stored: a palloc is 1 GB at most, and the pages of
+ * a batch count in 16 bits how far back it began.
+ */
+#define RECORD_MAX_BYTES		(500 * 1024 * 1024)
 
 /*
  * record_size: bytes that a record takes in a batch, length prefix included.
