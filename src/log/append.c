@@ -77,14 +77,13 @@ prepare_head(AppendBatch *append, BatchHead *head, int64 now)
 }
 
 /*
- * Where batches come with offsets of their own, none may lie below the log
- * end.  "end" is the lane's as of the locked tail page.
+ * Offsets must not run out; and where batches come with offsets of their own,
+ * none may lie below the log end.  "end" is the lane's as of the locked tail
+ * page.
  */
 static void
 check_offsets(const AppendStream *s, RecordOffset end)
 {
-	if (!s->explicit_offsets)
-		return;
 	for (int i = s->current; i < s->nbatches; i++)
 	{
 		RecordOffset at = s->batches[i].at_offset;
@@ -107,7 +106,9 @@ check_offsets(const AppendStream *s, RecordOffset end)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("log_offset is out of range in partition %d of topic \"%s\"",
-							s->lane, RelationGetRelationName(s->rel))));
+							s->lane, RelationGetRelationName(s->rel)),
+					 errdetail("The log end offset is %lld.", (long long) end),
+					 errhint("Use another partition, or a new topic.")));
 		end += delta;
 	}
 }
@@ -338,6 +339,7 @@ lock_tail_near(AppendStream *s, uint32 incarnation, BlockNumber block, TailRef *
 		Page		page = BufferGetPage(buffer);
 		DataOpaque *opaque = data_opaque(page);
 		PageIdentity id;
+		bool		ours;
 
 		LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 		tail->block = block;
@@ -347,10 +349,11 @@ lock_tail_near(AppendStream *s, uint32 incarnation, BlockNumber block, TailRef *
 		id.seq = tail->seq;
 		id.lane = s->lane;
 		id.index = tail->index;
-		if (data_page_is(page, &id) && !(opaque->flags & DATA_PAGE_HAS_NEXT))
+		ours = data_page_is(page, &id);
+		if (ours && !(opaque->flags & DATA_PAGE_HAS_NEXT))
 			return buffer;
 		UnlockReleaseBuffer(buffer);
-		if (!data_page_is(page, &id) || tail->index + 1 >= extent_pages(tail->seq))
+		if (!ours || tail->index + 1 >= extent_pages(tail->seq))
 			break;
 	}
 	return InvalidBuffer;
@@ -542,8 +545,7 @@ append_fast(AppendStream *s)
 			tail_hint_set(s->rel, s->lane, tail.block);
 			return false;
 		}
-		if (s->explicit_offsets)
-			check_offsets(s, opaque->next_offset);
+		check_offsets(s, opaque->next_offset);
 		if (append_one(s, buffer, &tail))
 			return true;
 		if (!file_holds(s, buffer, &tail, npages))

@@ -343,8 +343,15 @@ plan_directory(ExtentPlan *plan, LaneMap *map, const DirEntry *closed, const Dir
 
 /* Blocks for the extent: a free one of its size, or the end of the file. */
 static void
-plan_blocks(ExtentPlan *plan, const TopicMeta *meta)
+plan_blocks(Relation rel, ExtentPlan *plan, const TopicMeta *meta)
 {
+	/* nodes follow the extent */
+	if (meta->high_block > MaxBlockNumber - extent_pages(plan->seq) - MAX_LEVELS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("topic \"%s\" cannot grow beyond %u blocks",
+						RelationGetRelationName(rel), MaxBlockNumber),
+				 errhint("VACUUM FULL frees the space before the log start.")));
 	plan->block = meta->high_block;
 	plan->high_block = meta->high_block + extent_pages(plan->seq);
 }
@@ -475,6 +482,7 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 	ExtentPlan	plan = {0};
 	DirEntry	closed;
 	DirEntry	added = {0};
+	BlockNumber laneblock;
 	Buffer		tailbuf = InvalidBuffer;
 	Buffer		metabuf;
 	Buffer		lanebuf;
@@ -483,6 +491,7 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 	extent_ensure_lane(rel, lane);
 	wal_prepare();
 	directory_read_lane(rel, lane, &map);
+	laneblock = directory_lane_block(rel, lane);	/* may read the meta page */
 	plan.lane = map.entry;
 	plan.seq = map.entry.next_seq;
 	if (tail == NULL && offset >= 0)
@@ -490,7 +499,7 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 
 	LockRelationForExtension(rel, ExclusiveLock);
 	directory_read_meta(rel, &meta);
-	plan_blocks(&plan, &meta);
+	plan_blocks(rel, &plan, &meta);
 	lengthen_file(rel, plan.high_block + count_fresh_nodes(&map.entry, plan.seq));
 
 	/*
@@ -510,7 +519,7 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 	plan_directory(&plan, &map, tail ? &closed : NULL, &added);
 	metabuf = ReadBuffer(rel, TOPIC_META_BLOCK);
 	LockBuffer(metabuf, BUFFER_LOCK_EXCLUSIVE);
-	lanebuf = ReadBuffer(rel, directory_lane_block(rel, lane));
+	lanebuf = ReadBuffer(rel, laneblock);
 	LockBuffer(lanebuf, BUFFER_LOCK_EXCLUSIVE);
 	for (int i = plan.nnodes - 1; i >= 0; i--)
 	{
