@@ -1,0 +1,470 @@
+# What the tests that start servers of their own share.
+#
+# A Load is a crowd of producers, each a psql with a script of transactions made
+# in advance.  A producer writes a line when the server has acknowledged a
+# transaction; so whatever happens to the server, we know what it has promised,
+# and every message says itself which transaction it belongs to and what its
+# content has to be.
+
+package TopicTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+our @EXPORT = qw(
+  new_node setup_load_database contents verify_silent log_is_clean seed pause
+  fails_with
+);
+
+# new_node(name, init => [...], conf => "..."): a server with pgtopic, not yet
+# started.  log_statement is off, or the log is larger than the load.
+sub new_node
+{
+	my ($name, %arg) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(@{ $arg{init} // [] });
+	$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'pgtopic'
+log_statement = none
+log_line_prefix = '%m [%p] %e %q%a '
+log_min_messages = warning
+shared_buffers = 32MB
+max_connections = 40
+max_prepared_transactions = 20
+max_wal_size = 256MB
+restart_after_crash = on
+statement_timeout = 100s
+} . ($arg{conf} // ''));
+	return $node;
+}
+
+# Every random choice of a test follows from one number, which it prints.
+sub seed
+{
+	my $seed = $ENV{PGTOPIC_TEST_SEED} // int(rand(2**31));
+
+	srand($seed);
+	note "seed $seed: repeat with PGTOPIC_TEST_SEED=$seed";
+	return $seed;
+}
+
+# A random moment of the load's life.
+sub pause
+{
+	my ($from, $to) = @_;
+
+	Time::HiRes::sleep($from + rand($to - $from));
+	return;
+}
+
+# The extension, and payload(): the content that a message with this id has.
+sub setup_load_database
+{
+	my ($node, $topics) = @_;
+
+	$node->safe_psql('postgres', q{
+CREATE EXTENSION pgtopic;
+CREATE FUNCTION payload(id text, size int) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+	SELECT rpad(head, greatest(size, length(head)), md5(id))
+	FROM (SELECT id || ' ' || size || ' ') AS h(head)
+$$;
+CREATE FUNCTION is_payload(value text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+	SELECT value = payload(split_part(value, ' ', 1), split_part(value, ' ', 2)::int)
+$$;
+} . $topics);
+	return;
+}
+
+# All of a topic in a few lines that can be compared.
+sub contents
+{
+	my ($node, $topic, $where) = @_;
+
+	$where //= 'true';
+	return $node->safe_psql('postgres', qq{
+SELECT partition, count(*), min(log_offset), max(log_offset),
+	md5(string_agg(concat_ws(',', log_offset, extract(epoch FROM timestamp),
+		coalesce(md5(key), 'null'), coalesce(md5(value), 'null'), headers), ';' ORDER BY log_offset))
+FROM $topic WHERE $where GROUP BY partition ORDER BY partition});
+}
+
+sub verify_silent
+{
+	my ($node, $topic, $name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($node->safe_psql('postgres', "SELECT * FROM topic.verify('$topic')"),
+		'', $name // "topic.verify('$topic') is silent");
+	return;
+}
+
+# fails_with(node, sql, sqlstate, name)
+sub fails_with
+{
+	my ($node, $sql, $sqlstate, $name) = @_;
+	my ($out, $err);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	$node->psql('postgres', "\\set VERBOSITY verbose\n$sql",
+		stdout => \$out, stderr => \$err, on_error_stop => 1);
+	like($err, qr/(ERROR|FATAL):  $sqlstate:/, $name);
+	return $err;
+}
+
+# No broken assertion, no internal error, no crash that the test did not cause.
+sub log_is_clean
+{
+	my ($node, $caused_crashes) = @_;
+	my $bad = qr/TRAP:|PANIC: |\] XX\d\d\d |signal (?:4|6|7|8|11):/;
+	my @lines;
+
+	$bad = qr/$bad|was terminated by signal/ unless $caused_crashes;
+	@lines = grep { /$bad/ } split /\n/, slurp_file($node->logfile);
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is(join("\n", @lines[ 0 .. ($#lines < 9 ? $#lines : 9) ]),
+		'', 'log of server ' . $node->name . ' is clean');
+	return;
+}
+
+package TopicTest::Load;
+
+use strict;
+use warnings;
+
+use Test::More;
+use Time::HiRes ();
+
+# Load->new(topic => 't', partitions => 4, producers => 16, transactions => 400,
+#           kinds => { one => 10, ... })
+# With witness => 1 each transaction also writes its id into the heap table
+# witness: at whatever moment recovery ends, heap and topic have to agree.
+sub new
+{
+	my ($class, %arg) = @_;
+	my $self = {
+		producers => 16,
+		partitions => 4,
+		transactions => 400,
+		max_size => 1000 * 1000,
+		round => 0,
+		sent => {},     # transaction -> how many messages it has
+		acked => {},    # transaction -> it must be there
+		maybe => {},    # transaction -> sent and not acknowledged
+		errors => [],
+		%arg,
+	};
+
+	$self->{kinds} //= {
+		one => 30, batch => 15, insert => 10, call => 8, call_rollback => 6,
+		spill => 5, spill_rollback => 4, savepoint => 8, big => 3,
+		prepared => 3, checkpoint => 0.3, vacuum => 0.3
+	};
+	my @urn;
+	push @urn, ($_) x int(10 * $self->{kinds}{$_}) for sort keys %{ $self->{kinds} };
+	$self->{urn} = \@urn;
+	return bless $self, $class;
+}
+
+# One transaction as SQL.  $id begins with r<round>p<producer>-<number>; ids that
+# begin with x must never be seen.
+sub transaction
+{
+	my ($self, $id, $kind) = @_;
+	my $topic = $self->{topic};
+	my ($producer) = $id =~ /p(\d+)-/;
+	my $key = rand() < 0.8 ? "'p$producer'" : 'NULL';
+	my $partition = rand() < 0.3 ? int(rand($self->{partitions})) : 'NULL';
+	my $size = int(rand(rand() < 0.2 ? 20000 : 300));
+	my $count = 1;
+	my $one = sub {
+		my ($name, $bytes) = @_;
+		return "SELECT topic.produce('$topic', payload('$name', $bytes), $key, partition => $partition);\n";
+	};
+	my $batch = sub {
+		my ($name, $first, $last, $bytes) = @_;
+		return "SELECT topic.produce_batch('$topic', array_agg(payload('$name-' || i, $bytes)),"
+		  . " CASE WHEN $key IS NULL THEN NULL ELSE array_agg($key\::text) END, partition => $partition)"
+		  . " FROM generate_series($first, $last) i;\n";
+	};
+	my $sql;
+
+	if ($kind eq 'one')
+	{
+		$sql = $one->("$id-1", $size);
+	}
+	elsif ($kind eq 'big')
+	{
+		$sql = $one->("$id-1", int(rand($self->{max_size})));
+	}
+	elsif ($kind eq 'batch')
+	{
+		$count = 1 + int(rand(100));
+		$sql = $batch->($id, 1, $count, $size);
+	}
+	elsif ($kind eq 'insert')
+	{
+		$count = 1 + int(rand(30));
+		$sql = "INSERT INTO $topic (key, value) SELECT convert_to($key, 'UTF8'), convert_to(payload('$id-' || i, $size), 'UTF8')"
+		  . " FROM generate_series(1, $count) i;\n";
+	}
+	elsif ($kind =~ /^call/)
+	{
+		my $name = $kind eq 'call' ? $id : "x$id";
+
+		$count = $kind eq 'call' ? 3 : 0;
+		$sql = "BEGIN;\nSET LOCAL pgtopic.append_at = 'call';\n"
+		  . join('', map { $one->("$name-$_", $size) } 1 .. 3)
+		  . ($kind eq 'call' ? "COMMIT;\n" : "ROLLBACK;\n");
+	}
+	elsif ($kind =~ /^spill/)
+	{
+		my $name = $kind eq 'spill' ? $id : "x$id";
+
+		$count = $kind eq 'spill' ? 200 : 0;
+		$sql = "BEGIN;\nSET LOCAL pgtopic.produce_buffer = '64kB';\n"
+		  . $batch->($name, 1, 100, 1000)
+		  . "SAVEPOINT s;\n"
+		  . $batch->("x$id-x", 1, 100, 1000)
+		  . "ROLLBACK TO s;\n"
+		  . $batch->($name, 101, 200, 1000)
+		  . ($kind eq 'spill' ? "COMMIT;\n" : "ROLLBACK;\n");
+	}
+	elsif ($kind eq 'savepoint')
+	{
+		$count = 4;
+		$sql = "BEGIN;\n"
+		  . $one->("$id-1", $size)
+		  . "SAVEPOINT s;\n"
+		  . $one->("$id-2", $size)
+		  . "SAVEPOINT u;\n"
+		  . $one->("x$id-3", $size)
+		  . "ROLLBACK TO u;\n"
+		  . $one->("$id-3", $size)
+		  . "RELEASE s;\n"
+		  . $one->("$id-4", $size)
+		  . "COMMIT;\n";
+	}
+	elsif ($kind eq 'prepared')
+	{
+		$count = 2;
+		$sql = "BEGIN;\n"
+		  . $one->("$id-1", $size)
+		  . $one->("$id-2", $size)
+		  . "PREPARE TRANSACTION '$id';\n\\echo $id\nCOMMIT PREPARED '$id';\n";
+	}
+	elsif ($kind eq 'checkpoint')
+	{
+		$count = 0;
+		$sql = "CHECKPOINT;\n";
+	}
+	elsif ($kind eq 'vacuum')
+	{
+		$count = 0;
+		$sql = "VACUUM $topic;\n";
+	}
+	else
+	{
+		die "unknown kind of transaction $kind";
+	}
+	if ($self->{witness} && $count > 0)
+	{
+		my $witness = "INSERT INTO witness VALUES ('$id');\n";
+
+		$sql = "BEGIN;\n${sql}COMMIT;\n" unless $sql =~ /^BEGIN/;
+		$sql =~ s/^BEGIN;\n/BEGIN;\n$witness/;
+	}
+	$self->{sent}{$id} = $count;
+	return $sql . "\\echo $id\n";
+}
+
+# Starts the producers; they run until their scripts or the server end.
+sub start
+{
+	my ($self, $node) = @_;
+	my $dir = PostgreSQL::Test::Utils::tempdir();
+	my $round = ++$self->{round};
+
+	$self->{running} = [];
+	for my $producer (1 .. $self->{producers})
+	{
+		my $base = sprintf '%s/r%d-p%d', $dir, $round, $producer;
+		my @ids = map { sprintf 'r%dp%d-%d', $round, $producer, $_ } 1 .. $self->{transactions};
+
+		open my $script, '>', "$base.sql" or die "$base.sql: $!";
+		print $script "\\o /dev/null\nSET client_min_messages = error;\n";
+		print $script $self->transaction($_, $self->{urn}[ rand @{ $self->{urn} } ]) for @ids;
+		close $script or die "$base.sql: $!";
+		push @{ $self->{running} }, { base => $base, ids => \@ids };
+	}
+	for my $run (@{ $self->{running} })
+	{
+		my $pid = fork // die "fork: $!";
+
+		if ($pid == 0)
+		{
+			open STDOUT, '>', "$run->{base}.out" or die;
+			open STDERR, '>', "$run->{base}.err" or die;
+			exec 'stdbuf', '-oL', 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-f', "$run->{base}.sql",
+			  '-d', $node->connstr('postgres') . ' application_name=producer'
+			  or die "exec: $!";
+		}
+		$run->{pid} = $pid;
+	}
+	return;
+}
+
+# Until this many transactions of the running producers are acknowledged.
+sub wait_for_acks
+{
+	my ($self, $count) = @_;
+	my $until = Time::HiRes::time() + $PostgreSQL::Test::Utils::timeout_default;
+	my $sent;
+
+	do
+	{
+		die "$count acknowledgements did not come" if Time::HiRes::time() > $until;
+		Time::HiRes::sleep(0.02);
+		$sent = 0;
+		$sent += (-s "$_->{base}.out" // 0) for @{ $self->{running} };
+	} while ($sent < $count * 8);
+	return;
+}
+
+# What the running producers have been promised until now.
+sub acked_now
+{
+	my ($self) = @_;
+
+	return grep { $self->{sent}{$_} }
+	  map { split /\n/, PostgreSQL::Test::Utils::slurp_file("$_->{base}.out") } @{ $self->{running} };
+}
+
+# Ends the producers, and waits for the last transactions of their backends.
+sub stop
+{
+	my ($self, $node) = @_;
+
+	kill 'TERM', map { $_->{pid} } @{ $self->{running} };
+	$self->finish;
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'producer'")
+	  or die 'producers do not end';
+	return;
+}
+
+# Waits for the producers and notes what the server has acknowledged.
+sub finish
+{
+	my ($self) = @_;
+
+	for my $run (@{ $self->{running} })
+	{
+		my %acked;
+
+		waitpid $run->{pid}, 0;
+		$acked{$_} = 1 for split /\n/, PostgreSQL::Test::Utils::slurp_file("$run->{base}.out");
+		for my $id (@{ $run->{ids} })
+		{
+			if ($acked{$id})
+			{
+				$self->{acked}{$id} = 1;
+			}
+			else
+			{
+				# it was under way, those behind it had not begun
+				$self->{maybe}{$id} = 1;
+				last;
+			}
+		}
+		push @{ $self->{errors} },
+		  grep { /ERROR: / } split /\n/, PostgreSQL::Test::Utils::slurp_file("$run->{base}.err");
+		unlink map { "$run->{base}.$_" } qw(sql out err);
+	}
+	delete $self->{running};
+	return;
+}
+
+# The messages of a transaction, and of no other, are all there or not at all:
+# there if acknowledged, absent if never sent.  In a partition the messages of a
+# producer keep their order.
+sub check
+{
+	my ($self, $node, $name, %arg) = @_;
+	my (%seen, @lost, @torn, @invented);
+	my $facts;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is(join("\n", @{ $self->{errors} }), '', "$name: no producer had an error");
+
+	$facts = $node->safe_psql('postgres', qq{
+CREATE TEMP TABLE seen AS
+	SELECT partition, log_offset, split_part(v, ' ', 1) AS id, is_payload(v) AS good,
+		regexp_match(v, '^r(\\d+)p(\\d+)-(\\d+)-(\\d+) ')::int[] AS part
+	FROM $self->{topic}, convert_from(value, 'UTF8') AS v;
+SELECT 'repeated', count(*) - count(DISTINCT id) FROM seen
+UNION ALL SELECT 'damaged', count(*) FROM seen WHERE NOT good
+UNION ALL SELECT 'rolled back', count(*) FROM seen WHERE id LIKE 'x%'
+UNION ALL SELECT 'out of order', count(*) FROM
+	(SELECT part, lag(part) OVER (PARTITION BY partition, part[2] ORDER BY log_offset) AS previous
+	 FROM seen) s WHERE previous > part;
+SELECT regexp_replace(id, '-\\d+\$', ''), count(*) FROM seen GROUP BY 1});
+	for my $line (split /\n/, $facts)
+	{
+		my ($id, $count) = split /\|/, $line;
+		$seen{$id} = $count;
+	}
+	for my $wrong ('repeated', 'damaged', 'rolled back', 'out of order')
+	{
+		is(delete $seen{$wrong}, 0, "$name: no message is $wrong");
+	}
+	@lost = grep { $self->{sent}{$_} && !$seen{$_} } sort keys %{ $self->{acked} };
+	@torn = grep { $seen{$_} != ($self->{sent}{$_} // 0) } sort keys %seen;
+	@invented = grep { !$self->{acked}{$_} && !$self->{maybe}{$_} } sort keys %seen;
+	is("@lost[0 .. ($#lost < 9 ? $#lost : 9)]", '', "$name: every acknowledged transaction is there")
+	  unless $arg{may_lose};
+	is("@torn[0 .. ($#torn < 9 ? $#torn : 9)]", '', "$name: every transaction is whole");
+	is("@invented[0 .. ($#invented < 9 ? $#invented : 9)]", '', "$name: nothing is there that was not sent");
+	TopicTest::verify_silent($node, $self->{topic}, "$name: topic.verify() is silent");
+
+	# what is there now has to stay, and what is not must not come
+	$self->{acked}{$_} = 1 for grep { $self->{maybe}{$_} } keys %seen;
+	$self->{maybe} = {};
+	note sprintf '%s: %d transactions acknowledged, %d there', $name,
+	  scalar(grep { $self->{sent}{$_} } keys %{ $self->{acked} }), scalar(keys %seen);
+	return;
+}
+
+# Heap and topic have come to the same point of time; @must are transactions that
+# it has to contain.
+sub check_witness
+{
+	my ($self, $node, $name, @must) = @_;
+	my (%heap, %topic);
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	%heap = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT id FROM witness');
+	%topic = map { split /\|/ } split /\n/, $node->safe_psql('postgres', qq{
+SELECT regexp_replace(id, '-\\d+\$', ''), count(DISTINCT id) + CASE WHEN count(*) > count(DISTINCT id) THEN 1000000 ELSE 0 END
+FROM (SELECT split_part(v, ' ', 1) AS id FROM $self->{topic}, convert_from(value, 'UTF8') v
+	WHERE v ~ '^x?r\\d+p') s GROUP BY 1});
+	is(join(' ', grep { !$topic{$_} } sort keys %heap), '', "$name: the topic has what the heap has");
+	is(join(' ', grep { !$heap{$_} } sort keys %topic), '', "$name: and nothing else");
+	is(join(' ', grep { $topic{$_} != $self->{sent}{$_} } sort keys %topic), '', "$name: each transaction whole and once");
+	is(join(' ', grep { !$heap{$_} } @must), '', "$name: what was acknowledged before is there");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM $self->{topic}, convert_from(value, 'UTF8') v WHERE v ~ '^x?r\\d+p' AND NOT is_payload(v)"),
+		0, "$name: no message is damaged");
+	TopicTest::verify_silent($node, $self->{topic}, "$name: topic.verify() is silent");
+	note sprintf '%s: %d transactions there, %d of them known before', $name, scalar(keys %topic), scalar(@must);
+	return;
+}
+
+1;
