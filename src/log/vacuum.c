@@ -93,12 +93,18 @@ freeze_lane(LaneReader *reader, TransactionId oldest_xmin, LaneFreeze *result)
 		return;
 	}
 
+	/* VACUUM FULL may have left behind the batches before the log start */
+	if (reader->map.entry.head_seq > 0 && start < reader->map.entry.log_start)
+		start = reader->map.entry.log_start;
 	reader_seek_batch(reader, start);
 	while (reader_next_envelope(reader))
 	{
 		BatchHead  *batch = &reader->batch;
 		RecordOffset end = batch->base_offset + batch->last_offset_delta + 1;
 
+		/* all before it is resolved, or nobody can read it */
+		if (resolving && end > start)
+			result->frozen_upto = Max(result->frozen_upto, batch->base_offset);
 		if (end > start && !(batch->flags & BATCH_ABORTED) &&
 			TransactionIdIsNormal(batch->xid))
 		{
