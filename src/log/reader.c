@@ -241,16 +241,26 @@ reader_judge_batch(LaneReader *reader)
 		return true;
 	if (answer == BATCH_FORGOTTEN)
 	{
+		RecordOffset again = Max(reader->lower, reader->batch.base_offset);
+
 		/*
 		 * Frozen since we read the lane's entry.  Read that again, and then
-		 * the envelope: it may bear the flag of a dead batch now.
+		 * the envelope: it may bear the flag of a dead batch now.  A parallel
+		 * chunk does not go back to the extent before it.
 		 */
+		if (reader->one_extent)
+		{
+			DirEntry	extent;
+
+			directory_extent(&reader->map, reader->only_seq, &extent);
+			again = Max(again, (RecordOffset) extent.first_offset);
+		}
 		reader->seen.xid = InvalidTransactionId;
-		if (reader->batch.base_offset < reader->map.entry.frozen_upto)
+		directory_read_lane(reader->rel, reader->lane, &reader->map);
+		if (reader->batch.base_offset >= reader->map.entry.frozen_upto)
 			directory_corrupted(reader->rel, reader->extent_start + reader->index,
 								"Batch has a transaction id that is older than the commit log");
-		directory_read_lane(reader->rel, reader->lane, &reader->map);
-		lane_reader_seek(reader, Max(reader->lower, reader->batch.base_offset));
+		lane_reader_seek(reader, again);
 		return false;
 	}
 	if (answer == BATCH_UNFINISHED && reader->snapshot != NULL &&
