@@ -16,6 +16,7 @@
 
 #include "catalog/namespace.h"
 #include "commands/explain.h"
+#include "compat.h"
 #include "consumer/fetch.h"
 #include "executor/executor.h"
 #include "fmgr.h"
