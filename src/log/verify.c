@@ -27,10 +27,12 @@ typedef struct Verifier
 	void	   *arg;
 	TopicMeta	meta;
 	uint8	   *used;			/* a bit per block that something claims */
+	Size		used_size;
 
 	/* the lane being walked */
 	LaneMap		map;
 	RecordOffset log_end;
+	bool		past_end;		/* came to what was appended since */
 	TailRef		tail;
 	uint64		page_number;
 	DataOpaque	before;			/* of the previous page */
@@ -75,10 +77,33 @@ finding(Verifier *v, const char *format,...)
 	pfree(text.data);
 }
 
+/*
+ * Reads how many blocks are handed out; more may be since the last time.  Lane
+ * pages stay as they were first read.
+ */
+static void
+read_high_block(Verifier *v)
+{
+	TopicMeta	meta;
+	Size		size;
+
+	directory_read_meta(v->rel, &meta);
+	v->meta.high_block = meta.high_block;
+	size = v->meta.high_block / 8 + 1;
+	if (size > v->used_size)
+	{
+		v->used = repalloc_huge(v->used, size);
+		memset(v->used + v->used_size, 0, size - v->used_size);
+		v->used_size = size;
+	}
+}
+
 /* Marks blocks as used; each may be claimed once only. */
 static bool
 claim(Verifier *v, BlockNumber block, int n, const char *what)
 {
+	if (block + n > v->meta.high_block)
+		read_high_block(v);
 	for (int i = 0; i < n; i++, block++)
 	{
 		if (block == 0 || block >= v->meta.high_block)
@@ -284,7 +309,10 @@ walk_page(Verifier *v, const char *page, BlockNumber block)
 			break;
 		}
 		if (v->batch.base_offset >= v->log_end)
+		{
+			v->past_end = true;
 			break;
+		}
 		if (v->batch.base_offset + v->batch.last_offset_delta >= (RecordOffset) opaque->next_offset)
 			finding(v, "batch at offset %lld reaches past its page's next offset",
 					(long long) v->batch.base_offset);
@@ -322,9 +350,10 @@ static void
 verify_lane(Verifier *v)
 {
 	PGAlignedBlock copy;
+	BlockNumber last = InvalidBlockNumber;
 	bool		ended = false;
 
-	v->have_before = v->in_batch = false;
+	v->have_before = v->in_batch = v->past_end = false;
 	v->orphan_bytes = 0;
 	if (v->map.entry.head_seq > v->map.entry.next_seq)
 	{
@@ -360,7 +389,10 @@ verify_lane(Verifier *v)
 				return;
 			}
 			v->page_number = logical_page(seq, index);
-			walk_page(v, copy.data, entry.block + index);
+			last = entry.block + index;
+			walk_page(v, copy.data, last);
+			if (v->past_end)
+				return;
 			if (index == 0)
 				first = *data_opaque(copy.data);
 			if (!(data_opaque(copy.data)->flags & DATA_PAGE_HAS_NEXT))
@@ -371,8 +403,15 @@ verify_lane(Verifier *v)
 		}
 		check_entry(v, seq, &entry, &first, data_opaque(copy.data));
 	}
-	if (v->in_batch)
-		abandon_batch(v);
+	if (v->in_batch && ended)
+	{
+		/* has its writer gone on since the page was copied? */
+		bool		finished = xid_outcome(v->batch.xid) != BATCH_UNFINISHED;
+
+		directory_copy_page(v->rel, last, NULL, copy.data);
+		if (finished && !(data_opaque(copy.data)->flags & DATA_PAGE_HAS_NEXT))
+			abandon_batch(v);
+	}
 	if (ended && (RecordOffset) v->before.next_offset < v->log_end)
 		finding(v, "log ends at %lld, but its last page at %lld", (long long) v->log_end,
 				(long long) v->before.next_offset);
@@ -389,8 +428,8 @@ log_verify(Relation rel, void (*report) (void *arg, const char *finding), void *
 	v.capacity = 65536;
 	v.bytes = palloc(v.capacity);
 	directory_read_meta(rel, &v.meta);
-	v.used = MemoryContextAllocExtended(CurrentMemoryContext, v.meta.high_block / 8 + 1,
-										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	v.used = palloc(1);
+	read_high_block(&v);
 	for (int i = 0; i < TOPIC_LANE_PAGES; i++)
 	{
 		if (v.meta.lane_page[i] != 0)
