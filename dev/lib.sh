@@ -214,9 +214,15 @@ copy_postgres()
     ln -s "/usr/include/postgresql/$pg_major" "$scratch/usr/include/postgresql/$pg_major"
     [ "$(id -u)" != 0 ] || chown -R "$run_user" "$scratch/usr"
     pg_bin=$scratch/usr/lib/postgresql/$pg_major/bin
-    case $("$pg_bin/pg_config" --pkglibdir) in
+    check_inside "$pg_bin"
+}
+
+# check_inside BIN: whether that PostgreSQL installs extensions into our folder
+check_inside()
+{
+    case $("$1/pg_config" --pkglibdir) in
     "$scratch"/*) ;;
-    *) die "the copy of PostgreSQL looks for its files outside $scratch" ;;
+    *) die "the PostgreSQL of $1 has its files outside $scratch" ;;
     esac
 }
 
