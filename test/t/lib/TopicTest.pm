@@ -339,13 +339,25 @@ sub wait_for_acks
 	return;
 }
 
+# What all producers that have ended were promised.
+sub acked
+{
+	my ($self) = @_;
+
+	my @acked = grep { $self->{sent}{$_} } keys %{ $self->{acked} };
+
+	return @acked;
+}
+
 # What the running producers have been promised until now.
 sub acked_now
 {
 	my ($self) = @_;
 
-	return grep { $self->{sent}{$_} }
+	my @acked = grep { $self->{sent}{$_} }
 	  map { split /\n/, PostgreSQL::Test::Utils::slurp_file("$_->{base}.out") } @{ $self->{running} };
+
+	return @acked;
 }
 
 # Ends the producers, and waits for the last transactions of their backends.
@@ -439,7 +451,7 @@ SELECT regexp_replace(id, '-\\d+\$', ''), count(*) FROM seen GROUP BY 1});
 	$self->{acked}{$_} = 1 for grep { $self->{maybe}{$_} } keys %seen;
 	$self->{maybe} = {};
 	note sprintf '%s: %d transactions acknowledged, %d there', $name,
-	  scalar(grep { $self->{sent}{$_} } keys %{ $self->{acked} }), scalar(keys %seen);
+	  scalar($self->acked), scalar(keys %seen);
 	return;
 }
 
