@@ -497,7 +497,7 @@ append_one(AppendStream *s, Buffer tailbuf, TailRef *tail)
 	BatchHead  *head = &s->heads[0];
 	uint64		fxid = full_xid(head->xid);
 	int			length = head->length - head->header_size;
-	xl_topic_append_one one;
+	AppendOne	one;
 
 	if (s->nbatches > 1 || s->explicit_offsets ||
 		head->header_size != sizeof(BatchEnvelope) ||

@@ -167,10 +167,46 @@ batch_head_decode(const char *from, size_t available, BatchHead *head)
 		GET(from, head->producer_epoch);
 		GET(from, head->base_sequence);
 	}
+	if (head->last_offset_delta < 0 || head->last_offset_delta == PG_INT32_MAX ||
+		head->base_offset > PG_INT64_MAX - 1 - head->last_offset_delta)
+		return false;
 	head->nrecords = head->last_offset_delta + 1;
 	if (envelope.flags & BATCH_HAS_NRECORDS)
 		GET(from, head->nrecords);
-	return head->last_offset_delta >= 0 && head->nrecords > 0;
+	return head->nrecords > 0;
+}
+
+void
+data_append_one(Page page, const AppendOne *head, TransactionId xid,
+				uint64 fxid, const char *record, int length)
+{
+	DataOpaque *opaque = data_opaque(page);
+	uint16		lower = page_lower(page);
+	BatchHead	batch = {0};
+	int			size;
+
+	batch.length = length;
+	batch.xid = xid;
+	batch.base_offset = (int64) opaque->next_offset;
+	batch.base_timestamp = head->base_timestamp;
+	batch.max_timestamp = head->base_timestamp;
+	batch.crc = head->crc;
+	batch.flags = head->flags;
+	batch.producer_id = -1;
+	batch.nrecords = 1;
+	size = batch_head_encode((char *) page + lower, &batch);
+	memcpy((char *) page + lower + size, record, length);
+
+	if (opaque->entry_pos == 0)
+	{
+		opaque->entry_pos = lower;
+		opaque->first_offset = opaque->next_offset;
+	}
+	opaque->next_offset++;
+	if (fxid > opaque->max_fxid)
+		opaque->max_fxid = fxid;
+	data_page_add_times(opaque, head->base_timestamp, head->base_timestamp);
+	((PageHeader) page)->pd_lower = lower + size + length;
 }
 
 const char *

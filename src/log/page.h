@@ -120,6 +120,22 @@ data_page_min_timestamp(const DataOpaque *opaque)
 	return opaque->max_timestamp - (int64) opaque->timestamp_span;
 }
 
+/* What redo needs to know of one message, beside its page and its record. */
+typedef struct AppendOne
+{
+	int64		base_timestamp;
+	uint32		crc;
+	uint16		flags;
+} AppendOne;
+
+/*
+ * data_append_one: puts a batch of one record on a page that has room; shared
+ * by the writer and by redo, which therefore cannot differ.
+ */
+extern void data_append_one(Page page, const AppendOne *head,
+							TransactionId xid, uint64 fxid,
+							const char *record, int length);
+
 /*
  * data_page_check: everything that can be said of a page by itself.  NULL if
  * sound, else what is wrong, in words.

@@ -89,7 +89,7 @@ wal_finish(WalRecord *record, Relation rel)
 }
 
 void
-wal_append_one(Relation rel, Buffer buffer, xl_topic_append_one *head,
+wal_append_one(Relation rel, Buffer buffer, AppendOne *head,
 			   const char *record, int length)
 {
 	XLogRecPtr	lsn;
@@ -106,37 +106,4 @@ wal_append_one(Relation rel, Buffer buffer, xl_topic_append_one *head,
 	/* a macro until 15, which evaluates its argument twice */
 	lsn = XLogInsert(TOPIC_RMGR_ID, XLOG_TOPIC_APPEND_ONE);
 	PageSetLSN(BufferGetPage(buffer), lsn);
-}
-
-void
-data_append_one(Page page, const xl_topic_append_one *head, TransactionId xid,
-				uint64 fxid, const char *record, int length)
-{
-	DataOpaque *opaque = data_opaque(page);
-	uint16		lower = page_lower(page);
-	BatchHead	batch = {0};
-	int			size;
-
-	batch.length = length;
-	batch.xid = xid;
-	batch.base_offset = (int64) opaque->next_offset;
-	batch.base_timestamp = head->base_timestamp;
-	batch.max_timestamp = head->base_timestamp;
-	batch.crc = head->crc;
-	batch.flags = head->flags;
-	batch.producer_id = -1;
-	batch.nrecords = 1;
-	size = batch_head_encode((char *) page + lower, &batch);
-	memcpy((char *) page + lower + size, record, length);
-
-	if (opaque->entry_pos == 0)
-	{
-		opaque->entry_pos = lower;
-		opaque->first_offset = opaque->next_offset;
-	}
-	opaque->next_offset++;
-	if (fxid > opaque->max_fxid)
-		opaque->max_fxid = fxid;
-	data_page_add_times(opaque, head->base_timestamp, head->base_timestamp);
-	((PageHeader) page)->pd_lower = lower + size + length;
 }

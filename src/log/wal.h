@@ -15,7 +15,7 @@
 #define PGTOPIC_LOG_WAL_H
 
 #include "access/xlogreader.h"
-#include "log/format.h"
+#include "log/page.h"
 #include "storage/buf.h"
 #include "utils/rel.h"
 
@@ -33,17 +33,10 @@
 #define XLOG_TOPIC_COPY			0x60	/* rewrite of the whole relation */
 
 /*
- * APPEND_ONE.  Block 0: the tail page; block data: this, then one record that
- * is a batch of its own.  Everything else follows from the page.
+ * APPEND_ONE.  Block 0: the tail page; block data: AppendOne, then one record
+ * that is a batch of its own.  Everything else follows from the page.
  */
-typedef struct xl_topic_append_one
-{
-	int64		base_timestamp;
-	uint32		crc;
-	uint16		flags;
-} xl_topic_append_one;
-
-#define SizeOfAppendOne (offsetof(xl_topic_append_one, flags) + sizeof(uint16))
+#define SizeOfAppendOne (offsetof(AppendOne, flags) + sizeof(uint16))
 
 /*
  * The others.  Main data: xl_topic_change.  Blocks: every page that changed;
@@ -103,16 +96,8 @@ extern void wal_patch(WalPage *page, int pos, int length);
 extern void wal_finish(WalRecord *record, Relation rel);
 
 /* Logs one message that was appended to the page by data_append_one(). */
-extern void wal_append_one(Relation rel, Buffer buffer, xl_topic_append_one *head,
+extern void wal_append_one(Relation rel, Buffer buffer, AppendOne *head,
 						   const char *record, int length);
-
-/*
- * data_append_one: puts a batch of one record on a page that has room; shared
- * by the writer and by redo, which therefore cannot differ.
- */
-extern void data_append_one(Page page, const xl_topic_append_one *head,
-							TransactionId xid, uint64 fxid,
-							const char *record, int length);
 
 /* xlog.c */
 extern void log_xlog_register(void);

@@ -30,7 +30,7 @@ redo_append_one(XLogReaderState *record)
 		char	   *data = XLogRecGetBlockData(record, 0, &size);
 		TransactionId xid = XLogRecGetXid(record);
 		uint64		newest = data_opaque(page)->max_fxid;
-		xl_topic_append_one head;
+		AppendOne	head;
 
 		memcpy(&head, data, SizeOfAppendOne);
 		data_append_one(page, &head, xid,
