@@ -153,8 +153,7 @@ INSERT INTO events (value) VALUES ('a') ON CONFLICT DO NOTHING;
 SELECT * FROM events FOR UPDATE;
 SELECT * FROM events TABLESAMPLE system (10);
 MERGE INTO events USING plain ON false WHEN NOT MATCHED THEN INSERT (value) VALUES ('x');
-COPY events FROM STDIN WITH (FREEZE);
-\.
+COPY events FROM '/dev/null' WITH (FREEZE);
 \set VERBOSITY sqlstate
 EXPLAIN UPDATE events SET value = 'x';
 EXPLAIN (ANALYZE) DELETE FROM events;

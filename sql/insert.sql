@@ -100,9 +100,7 @@ COPY copied FROM stdin;
 1	12	2026-01-01 00:00:04+00	\N	again	\N
 \.
 COPY (SELECT * FROM copied WHERE partition = 1) TO stdout;
-COPY copied (value) FROM stdin WITH (FREEZE);
-x
-\.
+COPY copied (value) FROM '/dev/null' WITH (FREEZE);
 
 --
 -- Read-only transactions
