@@ -56,7 +56,7 @@ CREATE TYPE topic.message_text AS (
 	headers topic.header[]
 );
 COMMENT ON TYPE topic.message_text IS
-'topic.message with key and value decoded as UTF-8 text.';
+'topic.message with key and value as text in the encoding of the database.';
 
 CREATE TYPE topic.message_json AS (
 	topic pg_catalog.text,
@@ -68,7 +68,7 @@ CREATE TYPE topic.message_json AS (
 	headers topic.header[]
 );
 COMMENT ON TYPE topic.message_json IS
-'topic.message with the key decoded as UTF-8 text and the value parsed as JSON.';
+'topic.message with the key as text in the encoding of the database and the value as JSON.';
 
 ------------------------------------------------------------------------------
 -- Access method
@@ -285,7 +285,7 @@ CREATE FUNCTION topic.fetch_text(topic pg_catalog.text, partition pg_catalog.int
 RETURNS SETOF topic.message_text
 LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 1000 ROWS 500 AS 'MODULE_PATHNAME', 'pgtopic_fetch_text';
 COMMENT ON FUNCTION topic.fetch_text(pg_catalog.text, pg_catalog.int4, pg_catalog.int8, pg_catalog.int4, pg_catalog.interval, pg_catalog.int4) IS
-'As topic.fetch, with key and value as text; a message that is not valid UTF-8 is an error (22021) that names its topic, partition and offset.';
+'As topic.fetch, with key and value as text; bytes that are not valid in the encoding of the database are an error (22021) that names topic, partition and offset.';
 
 CREATE FUNCTION topic.fetch_json(topic pg_catalog.text, partition pg_catalog.int4, from_offset pg_catalog.int8,
 	max_messages pg_catalog.int4 DEFAULT 500, timeout pg_catalog.interval DEFAULT '0',
