@@ -32,6 +32,7 @@
 #include "c.h"
 
 #include "group/assignors.h"
+#include "group/scratch.h"
 
 /*
  * Levelling ends by itself, since each change makes the loads more equal, but
@@ -79,16 +80,6 @@ typedef struct Uniform
 	int		   *ring;			/* ranks that need partitions */
 	int		   *counts;			/* memory of had and quota */
 } Uniform;
-
-/* Takes an array from the scratch memory, or only measures if there is none. */
-static void *
-carve(char *scratch, size_t *used, size_t count, size_t size)
-{
-	void	   *result = scratch == NULL ? NULL : scratch + *used;
-
-	*used += MAXALIGN(count * size);
-	return result;
-}
 
 static size_t
 carve_all(Uniform *u, const AssignInput *input, char *scratch)

@@ -43,18 +43,23 @@ typedef enum FenceReason
 	FENCE_NOT_RELEASING			/* was asked for a partition, and keeps it */
 } FenceReason;
 
-/* Times are in ms on one clock; 0 = not running. */
+/*
+ * What the session sets in its entry, and what the decisions before have left
+ * there.  Times are in ms on one clock; 0 = not running.
+ */
 typedef struct StateMember
 {
-	const char *order_key;
+	const char *order_key;		/* instance id if static, else member id */
 	const bool *subscribed;		/* by topic index */
 	int32		epoch;			/* 0: has just joined */
 	MemberState state;
 	bool		joined;			/* since the last decision */
 	bool		changed;		/* its subscription, since then */
-	bool		left;			/* unsubscribed, or the session is gone */
+	bool		left;			/* unsubscribed; or not static, and the
+								 * session is gone */
 	bool		is_static;		/* has an instance id */
-	int64		away_since;		/* static: the session ended */
+	int64		away_since;		/* static: the session ended; 0 again when
+								 * another has taken over */
 	int64		in_flight_since;	/* oldest uncommitted delivery */
 	int64		idle_since;		/* messages wait, and no consume since */
 	bool		committing;		/* marked at PRE_COMMIT */
@@ -66,13 +71,14 @@ typedef struct StatePartition
 {
 	int			owner;			/* member index or NO_MEMBER */
 	int			target;			/* member index or NO_MEMBER */
-	int32		assignment_epoch;	/* of the owner's */
-	bool		in_flight;
+	bool		in_flight;		/* with the owner */
 	bool		committing;		/* the owner's mark covers it */
-	bool		slot_busy;		/* its slot holds a transaction in progress */
+	bool		slot_busy;		/* its slot holds a transaction in progress;
+								 * who ends that wakes the coordinator */
 	int64		asked_since;	/* asked back; 0 = not */
 } StatePartition;
 
+/* A topic that was dropped is not here any more, nor are its partitions. */
 typedef struct GroupSnapshot
 {
 	int32		group_epoch;
@@ -87,19 +93,25 @@ typedef struct GroupSnapshot
 	const StatePartition *partitions;
 } GroupSnapshot;
 
+/* In the order in which they come, but that partitions take turns. */
 typedef enum ChangeKind
 {
-	CHANGE_GROUP_EPOCH,			/* value = new group epoch */
-	CHANGE_FENCE,				/* member, value = FenceReason */
-	CHANGE_AWAY,				/* member is away from now on */
+	CHANGE_FENCE,				/* member is removed, value = FenceReason */
+	CHANGE_AWAY,				/* member, state: its deliveries are void */
+	CHANGE_GROUP_EPOCH,			/* value = new group epoch; "joined",
+								 * "changed" and "metadata_changed" are done
+								 * with */
 	CHANGE_TARGET,				/* partition, member = its target */
 	CHANGE_TARGET_EPOCH,		/* value = new target epoch */
-	CHANGE_FREE,				/* partition has no owner any more */
-	CHANGE_ASK_BACK,			/* partition, member = owner */
-	CHANGE_KEEP,				/* partition: not asked back any more */
-	CHANGE_GIVE,				/* partition, member = owner, value = epoch */
+	CHANGE_FREE,				/* partition has no owner any more, and so is
+								 * neither in flight nor asked back */
+	CHANGE_ASK_BACK,			/* partition, member = owner: asked back now */
+	CHANGE_KEEP,				/* partition, member = owner: not asked back
+								 * any more */
+	CHANGE_GIVE,				/* partition, member = owner, value = its
+								 * assignment epoch */
 	CHANGE_MEMBER,				/* member, value = epoch, state */
-	CHANGE_WAKE					/* member has something to do */
+	CHANGE_WAKE					/* member has something to do or to learn */
 } ChangeKind;
 
 typedef struct GroupChange
@@ -125,9 +137,16 @@ extern size_t group_scratch_size(const GroupSnapshot *group);
 
 /*
  * group_decide: all that is to happen now.  Deciding again right after
- * applying yields no change, unless time has passed.
+ * applying yields no change, unless time has passed.  The scratch memory is
+ * aligned like palloc's.
  */
 extern void group_decide(const GroupSnapshot *group, int64 now,
 						 GroupDecision *decision, void *scratch);
+
+/*
+ * group_phase: the phase before a decision, for those who look at the group in
+ * between; only here it can be GROUP_ASSIGNING.
+ */
+extern GroupPhase group_phase(const GroupSnapshot *group);
 
 #endif							/* PGTOPIC_GROUP_STATE_H */
