@@ -232,20 +232,154 @@ snapshot_fxmin(Snapshot snapshot)
 }
 
 /*
+ * How far lanes are known to have no unfinished transaction: what was finished
+ * for a snapshot is so for every later one.  It saves those who follow a log
+ * from reading again all that came after some old and open transaction.
+ */
+typedef struct SettledLane
+{
+	RelFileLocator locator;
+	uint32		incarnation;
+	int32		lane;
+	RecordOffset upto;
+	/* of the snapshot */
+	TransactionId xmax;
+	uint32		xcnt;
+	int32		subxcnt;
+	bool		suboverflowed;
+} SettledLane;
+
+#define SETTLED_LANES	64
+
+static SettledLane settled_lanes[SETTLED_LANES];
+
+static SettledLane *
+settled_lane(const LaneReader *reader, bool *same)
+{
+	SettledLane *settled = &settled_lanes[(RelationGetRelid(reader->rel) * 31 + reader->lane) % SETTLED_LANES];
+
+	*same = settled->incarnation == reader->map.incarnation &&
+		settled->lane == reader->lane &&
+		RelFileLocatorEquals(settled->locator, RelationFileLocator(reader->rel));
+	return settled;
+}
+
+/*
+ * Whether the snapshot is not older than the remembered one.  Of two with the
+ * same xmax the later one has fewer transactions in progress, or the same.
+ */
+static bool
+snapshot_is_later(Snapshot snapshot, const SettledLane *settled)
+{
+	if (snapshot->xmax != settled->xmax)
+		return TransactionIdFollows(snapshot->xmax, settled->xmax);
+	return snapshot->xcnt <= settled->xcnt &&
+		snapshot->subxcnt <= settled->subxcnt &&
+		snapshot->suboverflowed == settled->suboverflowed;
+}
+
+/* Offset below which the lane is known to be finished for the reader's snapshot. */
+static RecordOffset
+settled_upto(const LaneReader *reader)
+{
+	bool		same;
+	SettledLane *settled = settled_lane(reader, &same);
+
+	return (same && snapshot_is_later(reader->snapshot, settled)) ? settled->upto : 0;
+}
+
+static void
+remember_settled(const LaneReader *reader, RecordOffset upto)
+{
+	bool		same;
+	SettledLane *settled = settled_lane(reader, &same);
+
+	if (same && !snapshot_is_later(reader->snapshot, settled))
+		return;
+	settled->locator = RelationFileLocator(reader->rel);
+	settled->incarnation = reader->map.incarnation;
+	settled->lane = reader->lane;
+	settled->upto = upto;
+	settled->xmax = reader->snapshot->xmax;
+	settled->xcnt = reader->snapshot->xcnt;
+	settled->subxcnt = reader->snapshot->subxcnt;
+	settled->suboverflowed = reader->snapshot->suboverflowed;
+}
+
+/*
+ * Leads a reader of an entered, not empty lane to the first unfinished batch
+ * below "limit"; reader->stopped says whether there is one.
+ */
+static void
+find_unfinished(LaneReader *reader, RecordOffset limit)
+{
+	uint64		fxmin = snapshot_fxmin(reader->snapshot);
+	RecordOffset settled = Max(settled_upto(reader), (RecordOffset) reader->map.entry.log_start);
+	DirEntry	extent;
+	uint32		seq = directory_find_xid(&reader->map, fxmin, &extent);
+	int			low = 0;
+	RecordOffset end;
+	int			high = written_pages(reader, seq, &end) - 1;
+	DataOpaque *opaque = data_opaque(reader->page.data);
+
+	/* the first page that a running transaction can have written to */
+	while (low < high)
+	{
+		int			mid = (low + high) / 2;
+
+		reader_load_page(reader, seq, extent.block, mid);
+		if (opaque->max_fxid >= fxmin)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	reader_load_page(reader, seq, extent.block, low);
+	if (settled > (RecordOffset) opaque->first_offset)
+	{
+		seq = directory_find_offset(&reader->map, settled, &extent);
+		load_page_of_offset(reader, seq, &extent, settled);
+		reader->lower = reader->next_offset = settled;
+		start_at_entry(reader);
+		if (reader->in_batch)
+			reader_skip_batch(reader);
+	}
+	else
+	{
+		/* a batch that began earlier is of a writer older than all running ones */
+		skip_continued_batch(reader);
+		settled = Max(settled, (RecordOffset) opaque->first_offset);
+	}
+
+	while (reader_next_batch(reader) && reader->batch.base_offset < limit)
+	{
+		settled = Max(settled, reader->batch.base_offset + reader->batch.last_offset_delta + 1);
+		reader_skip_batch(reader);
+	}
+	remember_settled(reader, Min(settled, limit));
+}
+
+/*
  * In fetch nothing follows an unfinished transaction, wherever the reader was
  * sent.  Mostly the page tells that there is none before it.
  */
 static void
 stop_behind_unfinished(LaneReader *reader)
 {
+	LaneReader *scan;
+
 	if (reader->at_end ||
-		data_opaque(reader->page.data)->max_fxid < snapshot_fxmin(reader->snapshot))
+		data_opaque(reader->page.data)->max_fxid < snapshot_fxmin(reader->snapshot) ||
+		settled_upto(reader) >= reader->lower)
 		return;
-	if (log_stable_offset(reader->rel, reader->lane, reader->snapshot) < reader->lower)
+	scan = lane_reader_create(reader->rel, reader->snapshot, LANE_READ_FETCH);
+	if (lane_reader_enter(scan, reader->lane))
+		find_unfinished(scan, reader->lower);
+	if (scan->stopped && scan->next_offset < reader->lower)
 	{
 		reader->at_end = reader->stopped = true;
 		reader->in_batch = false;
 	}
+	lane_reader_free(scan);
 }
 
 void
@@ -305,10 +439,14 @@ lane_reader_seek_time(LaneReader *reader, int64 ms)
 		directory_extent(&reader->map, seq, &extent);
 	}
 	reader->at_end = false;
-	reader->lower = reader->next_offset =
-		Max((RecordOffset) reader->map.entry.log_start,
-			(RecordOffset) data_opaque(reader->page.data)->first_offset);
-	start_at_entry(reader);
+	reader->lower = reader->next_offset = data_opaque(reader->page.data)->first_offset;
+	if (reader->lower >= reader->map.entry.log_start)
+		start_at_entry(reader);
+	else
+	{
+		/* VACUUM FULL may have left behind where the page's batch begins */
+		lane_reader_seek(reader, reader->map.entry.log_start);
+	}
 	return reader->lower;
 }
 
@@ -343,33 +481,9 @@ log_stable_offset(Relation rel, int32 lane, Snapshot snapshot)
 
 	if (lane_reader_enter(reader, lane))
 	{
-		uint64		fxmin = snapshot_fxmin(snapshot);
-		DirEntry	extent;
-		uint32		seq = directory_find_xid(&reader->map, fxmin, &extent);
-		int			low = 0;
-		RecordOffset end;
-		int			high = written_pages(reader, seq, &end) - 1;
-		DataOpaque *opaque = data_opaque(reader->page.data);
-
 		/* the end comes before the scan, which must not miss what comes later */
 		(void) lane_reader_log_end(reader);
-
-		/* the first page that a running transaction can have written to */
-		while (low < high)
-		{
-			int			mid = (low + high) / 2;
-
-			reader_load_page(reader, seq, extent.block, mid);
-			if (opaque->max_fxid >= fxmin)
-				high = mid;
-			else
-				low = mid + 1;
-		}
-		reader_load_page(reader, seq, extent.block, low);
-		/* a batch that began earlier is of a writer older than all running ones */
-		skip_continued_batch(reader);
-		while (reader_next_batch(reader))
-			reader_skip_batch(reader);
+		find_unfinished(reader, PG_INT64_MAX);
 	}
 	result = reader->stopped ? reader->next_offset : reader->log_end;
 	lane_reader_free(reader);
