@@ -12,6 +12,7 @@
 
 #include "access/htup.h"
 #include "catalog/namespace.h"
+#include "compat.h"
 #include "log/log.h"
 #include "nodes/parsenodes.h"
 #include "topic/topic.h"
