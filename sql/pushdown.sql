@@ -120,6 +120,20 @@ SELECT e FROM events e WHERE partition = 0 AND log_offset = 0;
 SELECT count(e) FROM events e WHERE partition = 0 AND log_offset < 5 AND value IS NOT NULL;
 SELECT count(*) FROM events WHERE value = 'value 7';
 
+-- also as a part of something larger
+SELECT topic.create('others');
+INSERT INTO others (key, value, headers) VALUES ('k', 'other', ARRAY[ROW('h', '\x01')::topic.header]);
+EXPLAIN (COSTS OFF) SELECT * FROM (SELECT * FROM events UNION ALL SELECT * FROM others) u
+	WHERE partition = 0 AND log_offset < 2 ORDER BY log_offset;
+SELECT partition, log_offset, convert_from(key, 'UTF8') AS key, convert_from(value, 'UTF8') AS value, headers
+	FROM (SELECT * FROM events UNION ALL SELECT * FROM others) u
+	WHERE partition = 0 AND log_offset < 2 ORDER BY log_offset, key;
+SELECT count(u), max(convert_from(value, 'UTF8')) FROM (SELECT * FROM events UNION ALL SELECT * FROM others) u
+	WHERE log_offset = 0;
+SELECT log_offset, unnest(headers) AS header, length(value) + 1 AS more FROM others;
+SELECT e.log_offset, (SELECT convert_from(o.value, 'UTF8') FROM others o WHERE o.log_offset = e.log_offset) AS other
+	FROM events e WHERE e.partition = 1 AND e.log_offset < 2;
+
 -- conditions do not overtake a security barrier
 CREATE VIEW barrier WITH (security_barrier) AS SELECT * FROM events WHERE value <> 'secret';
 EXPLAIN (COSTS OFF) SELECT * FROM barrier WHERE partition = 1 AND log_offset = 3;

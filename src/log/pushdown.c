@@ -446,16 +446,25 @@ topic_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEn
 /* ---------- plan ---------- */
 
 /*
- * Whether anything above the scan, or its filter, looks at a column.  The
- * target list does not tell: it may have all columns because that is cheapest.
+ * The columns that the filter or anything above the scan looks at.  The target
+ * list does not tell: it may have all columns because that is cheapest.
  */
-static bool
-column_needed(RelOptInfo *rel, Bitmapset *in_filter, int attno)
+static Bitmapset *
+needed_columns(RelOptInfo *rel, Path *path, List *filter)
 {
-	return !bms_is_empty(rel->attr_needed[attno - rel->min_attr]) ||
-		!bms_is_empty(rel->attr_needed[0 - rel->min_attr]) ||
-		bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, in_filter) ||
-		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, in_filter);
+	Bitmapset  *needed = NULL;
+
+	pull_varattnos((Node *) path->pathtarget->exprs, rel->relid, &needed);
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &needed);
+	pull_varattnos((Node *) filter, rel->relid, &needed);
+	return needed;
+}
+
+static bool
+column_needed(Bitmapset *needed, int attno)
+{
+	return bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, needed) ||
+		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, needed);
 }
 
 static Plan *
@@ -464,7 +473,7 @@ plan_topic_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 {
 	CustomScan *scan = makeNode(CustomScan);
 	bool		backward = best_path->methods == &backward_path_methods;
-	Bitmapset  *in_filter = NULL;
+	Bitmapset  *needed;
 	List	   *kinds = NIL;
 	List	   *columns = NIL;
 	ListCell   *lc;
@@ -488,9 +497,9 @@ plan_topic_scan(PlannerInfo *root, RelOptInfo *rel, CustomPath *best_path,
 		scan->scan.plan.qual = lappend(scan->scan.plan.qual, rinfo->clause);
 	}
 
-	pull_varattnos((Node *) scan->scan.plan.qual, rel->relid, &in_filter);
+	needed = needed_columns(rel, &best_path->path, scan->scan.plan.qual);
 	for (int attno = TOPIC_COL_KEY; attno <= TOPIC_COL_HEADERS; attno++)
-		columns = lappend_int(columns, column_needed(rel, in_filter, attno));
+		columns = lappend_int(columns, column_needed(needed, attno));
 
 	scan->scan.scanrelid = rel->relid;
 	scan->scan.plan.targetlist = tlist;
