@@ -279,6 +279,7 @@ static void
 test_uniform_unlike(void)
 {
 	static const int three_three_two[] = {3, 3, 2};
+	static const int four_four_four[] = {4, 4, 4};
 	static const int six_two[] = {6, 2};
 	Case		c;
 
@@ -290,6 +291,16 @@ test_uniform_unlike(void)
 	run(&c, ASSIGNOR_UNIFORM);
 	ok(load_of(&c, 0) == 3 && load_of(&c, 1) == 2 && load_of(&c, 2) == 3,
 	   "uniform: a chain of subscriptions comes out even");
+	free_case(&c);
+
+	/* A's own topic is listed last, yet first to be placed */
+	make_case(&c, 3, 3, four_four_four);
+	memset(c.subscribed, 0, 9);
+	subscription(&c, 0)[0] = subscription(&c, 1)[0] = true;
+	subscription(&c, 1)[1] = subscription(&c, 2)[1] = true;
+	subscription(&c, 0)[2] = true;
+	run(&c, ASSIGNOR_UNIFORM);
+	ok(target_is(&c, "BBBB CCCC AAAA"), "uniform: who has least choice comes first");
 	free_case(&c);
 
 	/* A alone wants the second topic, so B gets more of the first */

@@ -88,6 +88,23 @@ test_example(void)
 	   "never released: m1 is removed, m2 gets all");
 }
 
+/* Late, but just in time for the decision. */
+static void
+test_released_late(void)
+{
+	Sim			sim;
+
+	init_m1(&sim);
+	deliver(&sim, 3);
+	join(&sim, "m2");
+	decide(&sim);
+	sim.now += MAX_POLL;
+	release(&sim, 3);
+	decide(&sim);
+	ok(sim.phase == GROUP_STABLE && owned(&sim, "1212") && sim.sound,
+	   "released late, but before anybody looked");
+}
+
 static void
 test_leave(void)
 {
@@ -153,6 +170,8 @@ test_keep(void)
 	deliver(&sim, 3);
 	join(&sim, "m2");
 	decide(&sim);
+	sim.now += 10;
+	member_of(&sim, "m1")->in_flight_since = sim.now;
 	member_of(&sim, "m2")->left = true;
 	ok(decided(&sim, "left:m2 group=3 m1:1 m1:3 keep1 keep3 m1=stable@3 wake:m1") &&
 	   sim.next_deadline == sim.now + MAX_POLL, "m2 is gone again: m1 keeps what it has");
@@ -360,6 +379,9 @@ test_metadata(void)
 	sim.metadata_changed = true;
 	decide(&sim);
 	ok(owned(&sim, "1122"), "the assignor is the group's");
+	join_static(&sim, "s3");
+	decide(&sim);
+	ok(owned(&sim, "3312"), "static members come first for it");
 }
 
 static void
@@ -391,6 +413,7 @@ main(void)
 {
 	test_join();
 	test_example();
+	test_released_late();
 	test_leave();
 	test_unrevoked();
 	test_keep();
