@@ -184,6 +184,6 @@ BEGIN
 		END IF;
 	END LOOP;
 END $$;
-SELECT * FROM differences(200);
+SELECT * FROM differences(80);
 
 DROP SCHEMA pushing CASCADE;
