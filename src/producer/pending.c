@@ -12,6 +12,11 @@
  * levels never fall along a lane, because a subtransaction's batches are gone
  * or its parent's when the parent goes on.
  *
+ * A transaction that had to append early holds up its readers already, so
+ * that nothing is gained by collecting more than one batch a lane: from then
+ * on each is appended when it is full, while the processor's cache has it, and
+ * its memory is used again.
+ *
  * Copyright (c) 2026, pgtopic developers
  *
  *-------------------------------------------------------------------------
@@ -102,6 +107,9 @@ static PendingTopic *recent;
 static LevelLists levels;		/* of PendingBatch */
 static int64 pending_bytes;		/* allocated for batches */
 static int	pending_batches;
+
+static bool appended_early;		/* this transaction has filled the buffer */
+static char *spare;				/* BATCH_TARGET_BYTES for the next batch */
 
 /*
  * Lowest nesting level of the batches that are being appended, else 0.  If it
@@ -239,9 +247,17 @@ make_batch(PendingTopic *topic, PendingLane *lane, int level,
 	Size		capacity = Max(BATCH_INITIAL_BYTES,
 							   BATCH_RESERVED_BYTES + record_bytes);
 	PendingBatch *batch = MemoryContextAlloc(batch_context, sizeof(PendingBatch));
+	char	   *data;
 
-	batch_init(&batch->batch, MemoryContextAlloc(batch_context, capacity),
-			   (uint32) capacity, 0);
+	if (spare != NULL && capacity <= BATCH_TARGET_BYTES)
+	{
+		capacity = BATCH_TARGET_BYTES;
+		data = spare;
+		spare = NULL;
+	}
+	else
+		data = MemoryContextAlloc(batch_context, capacity);
+	batch_init(&batch->batch, data, (uint32) capacity, 0);
 	batch->topic = topic;
 	batch->level = level;
 	batch->log_append_time = log_append_time;
@@ -262,7 +278,10 @@ drop_batch(PendingBatch *batch)
 	batch->topic->nbatches--;
 	pending_batches--;
 	pending_bytes -= batch->batch.capacity + sizeof(PendingBatch);
-	pfree(batch->batch.data);
+	if (appended_early && spare == NULL && batch->batch.capacity == BATCH_TARGET_BYTES)
+		spare = batch->batch.data;
+	else
+		pfree(batch->batch.data);
 	pfree(batch);
 }
 
@@ -385,45 +404,6 @@ check_appended_before(void)
 				 errhint("Roll back the whole transaction and try again.")));
 }
 
-void
-pending_add(PendingTopic *topic, int32 partition, const Message *message,
-			bool log_append_time, CommandId cid)
-{
-	int			level = GetCurrentTransactionNestLevel();
-	PendingLane *lane = get_lane(topic, partition);
-	PendingBatch *batch;
-	int64		size = -1;
-
-	check_appended_before();
-	batch = open_batch(lane, level, log_append_time);
-	if (batch != NULL)
-	{
-		size = message_record_size(&batch->batch, message);
-		if (size >= 0 && !batch_fits(&batch->batch, size))
-			batch = NULL;
-	}
-	if (batch == NULL)
-	{
-		size = message_record_size(NULL, message);
-		if (size >= 0)
-			batch = make_batch(topic, lane, level, log_append_time, size);
-	}
-	if (size < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("message is too large"),
-				 errdetail("A message can take %d bytes at most.", RECORD_MAX_BYTES)));
-
-	reserve_bytes(&batch->batch, size);
-	batch_add(&batch->batch, message->timestamp,
-			  (int32) batch->batch.next_offset_delta,
-			  message->key, message->value, message->headers, message->nheaders);
-	batch->cid = cid;
-
-	if (unlikely(pending_bytes > (int64) produce_buffer * 1024))
-		pending_flush(InvalidOid);
-}
-
 /* ---------- appending ---------- */
 
 /*
@@ -501,6 +481,18 @@ flush_lane(Relation rel, int32 partition, PendingLane *lane,
 		pfree(appends);
 }
 
+/* Appends what is pending for one lane. */
+static void
+flush_full_lane(PendingTopic *topic, int32 partition, PendingLane *lane)
+{
+	TransactionId *xids = level_xids();
+	Relation	rel = table_open(topic->oid, RowExclusiveLock);
+
+	flush_lane(rel, partition, lane, xids);
+	table_close(rel, NoLock);
+	pfree(xids);
+}
+
 /*
  * The relation is gone if it was dropped in this transaction, and the
  * messages with it; whoever dropped it has flushed what a savepoint before
@@ -552,7 +544,58 @@ pending_flush(Oid oid)
 
 	/* so that large transactions do not fragment the context */
 	if (pending_batches == 0)
+	{
+		spare = NULL;
 		MemoryContextReset(batch_context);
+	}
+}
+
+/* ---------- adding ---------- */
+
+void
+pending_add(PendingTopic *topic, int32 partition, const Message *message,
+			bool log_append_time, CommandId cid)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	PendingLane *lane = get_lane(topic, partition);
+	PendingBatch *batch;
+	int64		size = -1;
+
+	check_appended_before();
+	batch = open_batch(lane, level, log_append_time);
+	if (batch != NULL)
+	{
+		size = message_record_size(&batch->batch, message);
+		if (size >= 0 && !batch_fits(&batch->batch, size))
+		{
+			if (appended_early)
+				flush_full_lane(topic, partition, lane);
+			batch = NULL;
+		}
+	}
+	if (batch == NULL)
+	{
+		size = message_record_size(NULL, message);
+		if (size >= 0)
+			batch = make_batch(topic, lane, level, log_append_time, size);
+	}
+	if (size < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("message is too large"),
+				 errdetail("A message can take %d bytes at most.", RECORD_MAX_BYTES)));
+
+	reserve_bytes(&batch->batch, size);
+	batch_add(&batch->batch, message->timestamp,
+			  (int32) batch->batch.next_offset_delta,
+			  message->key, message->value, message->headers, message->nheaders);
+	batch->cid = cid;
+
+	if (unlikely(pending_bytes > (int64) produce_buffer * 1024))
+	{
+		appended_early = true;
+		pending_flush(InvalidOid);
+	}
 }
 
 void
@@ -669,6 +712,8 @@ forget_transaction(void)
 	pending_bytes = 0;
 	pending_batches = 0;
 	appending_level = 0;
+	appended_early = false;
+	spare = NULL;
 	MemoryContextReset(batch_context);
 	MemoryContextReset(pending_context);
 }
