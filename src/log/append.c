@@ -21,6 +21,7 @@
 #include "log/visibility.h"
 #include "log/wal.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/lmgr.h"
 #include "storage/predicate.h"
 #include "utils/memutils.h"
@@ -632,6 +633,10 @@ log_append(Relation rel, int32 lane, AppendBatch *batches, int nbatches)
 		UnlockLane(rel, lane);
 	}
 	for (int i = 0; i < nbatches; i++)
+	{
 		own_appends_remember(rel, lane, batches[i].base_offset, batches[i].cid);
+		/* autovacuum analyzes, and freezes, by these counts */
+		pgstat_count_heap_insert(rel, batches[i].batch->count);
+	}
 	pfree(s.heads);
 }
