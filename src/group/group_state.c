@@ -115,12 +115,6 @@ change(Decider *d, ChangeKind kind, int member, int partition, int32 value)
 	return result;
 }
 
-static int64
-earlier(int64 a, int64 b)
-{
-	return Min(a, b);
-}
-
 /* A time that is not running sets no deadline. */
 static int64
 deadline_of(int64 since, int64 interval)
@@ -484,7 +478,11 @@ next_deadline(const Decider *d)
 
 	for (i = 0; i < d->group->nmembers; i++)
 		if (!d->members[i].gone)
-			result = earlier(result, member_deadline(d, i, &reason));
+		{
+			int64		deadline = member_deadline(d, i, &reason);
+
+			result = Min(result, deadline);
+		}
 	return result;
 }
 
