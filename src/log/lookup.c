@@ -19,26 +19,60 @@
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 
-/*
- * How many pages of an extent are written, and the offset behind them.
- */
-static int
-written_pages(LaneReader *reader, uint32 seq, RecordOffset *end)
+/* The written part of an extent, as a search needs it. */
+typedef struct ExtentSpan
+{
+	uint32		seq;
+	BlockNumber start;
+	int			npages;			/* written */
+	double		fill;			/* the same, the last one counted by its bytes */
+	RecordOffset end;			/* offset behind them */
+	bool		has_tail;		/* tail is a copy of the last page */
+	PGAlignedBlock tail;
+} ExtentSpan;
+
+static void
+measure_extent(LaneReader *reader, uint32 seq, const DirEntry *extent, ExtentSpan *span)
 {
 	TailRef		tail;
-	PGAlignedBlock copy;
 
+	span->seq = seq;
+	span->start = extent->block;
+	span->fill = span->npages = extent_pages(seq);
+	span->has_tail = false;
 	if (seq + 1 < reader->map.entry.next_seq)
 	{
 		DirEntry	behind;
 
 		directory_extent(&reader->map, seq + 1, &behind);
-		*end = behind.first_offset;
-		return extent_pages(seq);
+		span->end = behind.first_offset;
+		return;
 	}
-	(void) directory_find_tail(&reader->map, &tail, copy.data);
-	*end = data_opaque(copy.data)->next_offset;
-	return (tail.seq == seq) ? tail.index + 1 : extent_pages(seq);
+	(void) directory_find_tail(&reader->map, &tail, span->tail.data);
+	span->end = data_opaque(span->tail.data)->next_offset;
+	if (tail.seq == seq)
+	{
+		span->npages = tail.index + 1;
+		span->fill = tail.index +
+			(double) (page_lower(span->tail.data) - DATA_PAGE_START) / DATA_PAGE_CAPACITY;
+		span->has_tail = true;
+	}
+}
+
+/* Loads a page of the extent; the last one is at hand already. */
+static void
+load_page_of_span(LaneReader *reader, const ExtentSpan *span, int index)
+{
+	if (!span->has_tail || index != span->npages - 1)
+	{
+		reader_load_page(reader, span->seq, span->start, index);
+		return;
+	}
+	memcpy(reader->page.data, span->tail.data, BLCKSZ);
+	reader->positioned = true;
+	reader->seq = span->seq;
+	reader->index = index;
+	reader->extent_start = span->start;
 }
 
 /*
@@ -49,28 +83,34 @@ static void
 load_page_of_offset(LaneReader *reader, uint32 seq, const DirEntry *extent, RecordOffset offset)
 {
 	DataOpaque *opaque = data_opaque(reader->page.data);
+	ExtentSpan	span;
 	PGAlignedBlock best;		/* copy of page "low", once it was loaded */
 	bool		have_best = false;
 	int			low = 0;
 	int			high;
+	double		high_fill;		/* where high_offset is, in pages */
 	RecordOffset low_offset = (RecordOffset) extent->first_offset;
 	RecordOffset high_offset;
 
-	high = written_pages(reader, seq, &high_offset) - 1;
+	measure_extent(reader, seq, extent, &span);
+	high = span.npages - 1;
+	high_fill = span.fill;
+	high_offset = span.end;
 
 	for (int round = 0; low < high; round++)
 	{
-		double		per_page = (double) (high_offset - low_offset) / (high - low + 1);
+		double		per_page = (high_offset - low_offset) / Max(high_fill - low, 0.1);
 		int			guess = (low + high + 1) / 2;
 
 		if (round % 3 != 2 && per_page > 0)
 			guess = low + (int) ((offset - low_offset) / per_page);
 		guess = Min(high, Max(guess, have_best ? low + 1 : low));
 
-		reader_load_page(reader, seq, extent->block, guess);
+		load_page_of_span(reader, &span, guess);
 		if ((RecordOffset) opaque->first_offset > offset)
 		{
 			high = Max(guess - 1, low);
+			high_fill = guess;
 			high_offset = opaque->first_offset;
 			continue;
 		}
@@ -87,7 +127,7 @@ load_page_of_offset(LaneReader *reader, uint32 seq, const DirEntry *extent, Reco
 		reader->index = low;
 	}
 	else
-		reader_load_page(reader, seq, extent->block, low);
+		load_page_of_span(reader, &span, low);
 }
 
 /*
@@ -98,17 +138,24 @@ static bool
 load_page_of_time(LaneReader *reader, uint32 seq, const DirEntry *extent, int64 ms)
 {
 	DataOpaque *opaque = data_opaque(reader->page.data);
+	ExtentSpan	span;
 	PGAlignedBlock best;
 	int			low = 0;		/* pages before it do not reach ms */
-	RecordOffset end;
-	int			npages = written_pages(reader, seq, &end);
-	int			high = npages;	/* reaches it, or is behind all */
+	int			high;			/* reaches it, or is behind all */
 	int64		min = extent->min_timestamp;
 	int64		max = extent->max_timestamp;
 
-	if (!extent->closed)
+	measure_extent(reader, seq, extent, &span);
+	high = span.npages;
+	if (span.has_tail)
 	{
-		reader_load_page(reader, seq, extent->block, npages - 1);
+		min = data_page_min_timestamp(data_opaque(span.tail.data));
+		max = data_opaque(span.tail.data)->max_timestamp;
+	}
+	else if (!extent->closed)
+	{
+		/* another one was opened behind it after we had read the directory */
+		reader_load_page(reader, seq, extent->block, span.npages - 1);
 		min = data_page_min_timestamp(opaque);
 		max = opaque->max_timestamp;
 	}
@@ -119,14 +166,14 @@ load_page_of_time(LaneReader *reader, uint32 seq, const DirEntry *extent, int64 
 		int			guess = (low + high) / 2;
 
 		if (round == 0 && min < ms && min > PG_INT64_MIN)
-			guess = (int) (((double) ms - min) * npages / ((double) max - min + 1));
+			guess = (int) (((double) ms - min) * span.fill / ((double) max - min + 1));
 		else if (round == 0)
 			guess = 0;
 		else if (round == 1)
-			guess = (high < npages) ? high - 1 : low;
+			guess = (high < span.npages) ? high - 1 : low;
 		guess = Max(low, Min(guess, high - 1));
 
-		reader_load_page(reader, seq, extent->block, guess);
+		load_page_of_span(reader, &span, guess);
 		if (opaque->max_timestamp >= ms)
 		{
 			high = guess;
@@ -135,7 +182,7 @@ load_page_of_time(LaneReader *reader, uint32 seq, const DirEntry *extent, int64 
 		else
 			low = guess + 1;
 	}
-	if (high == npages)
+	if (high == span.npages)
 		return false;
 	memcpy(reader->page.data, best.data, BLCKSZ);
 	reader->index = high;
@@ -318,22 +365,32 @@ find_unfinished(LaneReader *reader, RecordOffset limit)
 	DirEntry	extent;
 	uint32		seq = directory_find_xid(&reader->map, fxmin, &extent);
 	int			low = 0;
-	RecordOffset end;
-	int			high = written_pages(reader, seq, &end) - 1;
+	ExtentSpan	span;
+	int			high;
 	DataOpaque *opaque = data_opaque(reader->page.data);
+
+	/* the last page first: usually nothing before it is unfinished */
+	measure_extent(reader, seq, &extent, &span);
+	high = span.npages - 1;
+	if (high > 0)
+	{
+		load_page_of_span(reader, &span, high - 1);
+		if (opaque->max_fxid < fxmin)
+			low = high;
+	}
 
 	/* the first page that a running transaction can have written to */
 	while (low < high)
 	{
 		int			mid = (low + high) / 2;
 
-		reader_load_page(reader, seq, extent.block, mid);
+		load_page_of_span(reader, &span, mid);
 		if (opaque->max_fxid >= fxmin)
 			high = mid;
 		else
 			low = mid + 1;
 	}
-	reader_load_page(reader, seq, extent.block, low);
+	load_page_of_span(reader, &span, low);
 	if (settled > (RecordOffset) opaque->first_offset)
 	{
 		seq = directory_find_offset(&reader->map, settled, &extent);
