@@ -18,14 +18,15 @@ random_below(int bound)
 }
 
 static void
-random_join(Sim *sim, int serial)
+random_join(Sim *sim)
 {
+	static int	serial = 0;
 	char		key[KEY_SIZE];
 	int			i;
 
 	if (sim->nmembers == MAX_MEMBERS)
 		return;
-	snprintf(key, sizeof(key), "x%d", serial % 100000);
+	snprintf(key, sizeof(key), "x%d", serial++ % 100000);
 	join(sim, key)->is_static = random_below(3) == 0;
 	for (i = 0; i < MAX_TOPICS; i++)
 		sim->subscribed[sim->nmembers - 1][i] = random_below(4) > 0;
@@ -128,10 +129,11 @@ random_topics(Sim *sim)
 	for (topic = 0; topic < old.ntopics; topic++)
 	{
 		int			had = old.topics[topic].partitions;
+		int			grown = had + 1 + random_below(3);
 		int			partitions = had;
 
 		if (topic == victim)
-			partitions = random_below(3) == 0 ? 0 : Min(had + 1 + random_below(3), MAX_PER_TOPIC);
+			partitions = random_below(3) == 0 ? 0 : Min(grown, MAX_PER_TOPIC);
 		add_topic(sim, partitions);
 		for (i = 0; i < partitions; i++)
 		{
@@ -150,12 +152,12 @@ random_topics(Sim *sim)
 }
 
 static void
-random_event(Sim *sim, int serial)
+random_event(Sim *sim)
 {
 	int			kind = random_below(20);
 
 	if (kind == 0)
-		random_join(sim, serial);
+		random_join(sim);
 	else if (kind < 4 && sim->nmembers > 0)
 		random_session(sim, &sim->members[random_below(sim->nmembers)]);
 	else if (kind == 4 && random_below(5) == 0)
@@ -234,7 +236,7 @@ test_chaos(void)
 			int			events = 1 + random_below(4);
 
 			while (events-- > 0)
-				random_event(&sim, round * 1000 + step);
+				random_event(&sim);
 			decide(&sim);
 			fenced += strstr(sim.log, "uncommitted:") != NULL;
 			fenced += strstr(sim.log, "idle:") != NULL;
