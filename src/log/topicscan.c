@@ -237,12 +237,13 @@ start_scan(TopicScanState *state)
 	EState	   *estate = state->css.ss.ps.state;
 	Relation	rel = state->css.ss.ss_currentRelation;
 	CursorBounds bounds;
+	MemoryContext old;
 
 	if (state->cursor == NULL)
 	{
 		List	   *columns = lsecond(plan->custom_private);
-		MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
 
+		old = MemoryContextSwitchTo(estate->es_query_cxt);
 		state->cursor = log_cursor_create(rel, estate->es_snapshot, LANE_READ_SELECT);
 		log_cursor_want(state->cursor, linitial_int(columns),
 						lsecond_int(columns), lthird_int(columns));
