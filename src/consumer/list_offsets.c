@@ -77,25 +77,17 @@ pgtopic_list_offsets(PG_FUNCTION_ARGS)
 	{
 		Datum		values[OFFSETS_NATTS];
 		bool		isnull[OFFSETS_NATTS] = {0};
-		LaneInfo	info;
-		RecordOffset stable;
-		RecordOffset offset_at = -1;
+		LaneOffsets offsets;
 
 		CHECK_FOR_INTERRUPTS();
-
-		/* The end last, so that it is never below the last stable offset. */
-		stable = log_stable_offset(topic, partition, snapshot);
-		if (search)
-			offset_at = log_offset_at(topic, partition, ms, stable, snapshot);
-		log_lane_info(topic, partition, &info);
+		log_offsets(topic, partition, snapshot, search ? &ms : NULL, &offsets);
 
 		values[OFFSETS_COL_PARTITION] = Int32GetDatum(partition);
-		values[OFFSETS_COL_LOG_START] = Int64GetDatum(info.log_start);
-		values[OFFSETS_COL_LAST_STABLE] =
-			Int64GetDatum(Max(stable, info.log_start));
-		values[OFFSETS_COL_LOG_END] = Int64GetDatum(info.log_end);
-		values[OFFSETS_COL_OFFSET_AT] = Int64GetDatum(offset_at);
-		isnull[OFFSETS_COL_OFFSET_AT] = offset_at < info.log_start;
+		values[OFFSETS_COL_LOG_START] = Int64GetDatum(offsets.log_start);
+		values[OFFSETS_COL_LAST_STABLE] = Int64GetDatum(offsets.stable);
+		values[OFFSETS_COL_LOG_END] = Int64GetDatum(offsets.log_end);
+		values[OFFSETS_COL_OFFSET_AT] = Int64GetDatum(offsets.at);
+		isnull[OFFSETS_COL_OFFSET_AT] = offsets.at < 0;
 
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, isnull);
 	}

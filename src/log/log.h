@@ -103,11 +103,21 @@ extern void log_uuid(Relation rel, pg_uuid_t *uuid);
 extern RecordOffset log_stable_offset(Relation rel, int32 lane, Snapshot snapshot);
 
 /*
- * log_offset_at: first offset in [log_start, below) whose timestamp is at
- * least ms, of committed records only; -1 if none.  Reads O(log n) pages.
+ * log_offsets: the bounds of a lane as one snapshot has them.  at: the first
+ * offset in [log_start, stable) of a committed record whose timestamp is at
+ * least *ms (ms since 1970); -1 if there is none, or if ms is NULL.  Reads
+ * O(log n) pages.
  */
-extern RecordOffset log_offset_at(Relation rel, int32 lane, int64 ms,
-								  RecordOffset below, Snapshot snapshot);
+typedef struct LaneOffsets
+{
+	RecordOffset log_start;
+	RecordOffset stable;		/* as log_stable_offset() */
+	RecordOffset log_end;
+	RecordOffset at;
+} LaneOffsets;
+
+extern void log_offsets(Relation rel, int32 lane, Snapshot snapshot, const int64 *ms,
+						LaneOffsets *offsets);
 
 /*
  * log_trim: moves the log start to "before" (never back, never past the first

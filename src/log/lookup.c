@@ -507,27 +507,18 @@ lane_reader_seek_time(LaneReader *reader, int64 ms)
 	return reader->lower;
 }
 
-RecordOffset
-log_offset_at(Relation rel, int32 lane, int64 ms, RecordOffset below, Snapshot snapshot)
+/* The LSO of the lane that the reader has entered; then seek. */
+static RecordOffset
+stable_offset(LaneReader *reader)
 {
-	LaneReader *reader = lane_reader_create(rel, snapshot, LANE_READ_FETCH);
-	RecordOffset result = -1;
-	LaneRecord	record;
+	/* the end comes before the scan, which must not miss what comes later */
+	RecordOffset log_end = lane_reader_log_end(reader);
 
-	lane_reader_want(reader, false, false);
-	if (lane_reader_enter(reader, lane) && lane_reader_seek_time(reader, ms) >= 0)
-	{
-		while (lane_reader_next(reader, &record) && record.offset < below)
-		{
-			if (record.timestamp >= ms)
-			{
-				result = record.offset;
-				break;
-			}
-		}
-	}
-	lane_reader_free(reader);
-	return result;
+	/* mostly the newest writer is older than all that run */
+	if (reader->at_end || reader->newest_fxid < snapshot_fxmin(reader->snapshot))
+		return log_end;
+	find_unfinished(reader, PG_INT64_MAX);
+	return reader->stopped ? reader->next_offset : log_end;
 }
 
 RecordOffset
@@ -536,15 +527,34 @@ log_stable_offset(Relation rel, int32 lane, Snapshot snapshot)
 	LaneReader *reader = lane_reader_create(rel, snapshot, LANE_READ_FETCH);
 	RecordOffset result;
 
-	if (lane_reader_enter(reader, lane))
-	{
-		/* the end comes before the scan, which must not miss what comes later */
-		(void) lane_reader_log_end(reader);
-		find_unfinished(reader, PG_INT64_MAX);
-	}
-	result = reader->stopped ? reader->next_offset : reader->log_end;
+	(void) lane_reader_enter(reader, lane);
+	result = stable_offset(reader);
 	lane_reader_free(reader);
 	return result;
+}
+
+void
+log_offsets(Relation rel, int32 lane, Snapshot snapshot, const int64 *ms, LaneOffsets *offsets)
+{
+	LaneReader *reader = lane_reader_create(rel, snapshot, LANE_READ_FETCH);
+	LaneRecord	record;
+
+	lane_reader_want(reader, false, false);
+	(void) lane_reader_enter(reader, lane);
+	offsets->log_start = reader->map.entry.log_start;
+	offsets->stable = Max(stable_offset(reader), offsets->log_start);
+	offsets->log_end = reader->log_end;
+	offsets->at = -1;
+	if (ms != NULL && lane_reader_seek_time(reader, *ms) >= 0)
+	{
+		while (offsets->at < 0 &&
+			   lane_reader_next(reader, &record) && record.offset < offsets->stable)
+		{
+			if (record.timestamp >= *ms)
+				offsets->at = record.offset;
+		}
+	}
+	lane_reader_free(reader);
 }
 
 /*

@@ -554,8 +554,9 @@ lane_reader_log_end(LaneReader *reader)
 		TailRef		tail;
 		PGAlignedBlock copy;
 
-		if (directory_find_tail(&reader->map, &tail, copy.data))
-			reader->log_end = data_opaque(copy.data)->next_offset;
+		(void) directory_find_tail(&reader->map, &tail, copy.data);
+		reader->log_end = data_opaque(copy.data)->next_offset;
+		reader->newest_fxid = data_opaque(copy.data)->max_fxid;
 		if (tail.seq >= reader->map.entry.next_seq)
 			directory_read_lane(reader->rel, reader->lane, &reader->map);
 	}

@@ -28,6 +28,7 @@ struct LaneReader
 	int32		lane;
 	LaneMap		map;
 	RecordOffset log_end;		/* PG_INT64_MAX until somebody asks */
+	uint64		newest_fxid;	/* newest writer as of log_end */
 	RecordOffset lower;			/* nothing below is returned */
 	bool		one_extent;		/* parallel chunk: records that start in ... */
 	uint32		only_seq;
