@@ -542,7 +542,8 @@ log_offsets(Relation rel, int32 lane, Snapshot snapshot, const int64 *ms, LaneOf
 	lane_reader_want(reader, false, false);
 	(void) lane_reader_enter(reader, lane);
 	offsets->log_start = reader->map.entry.log_start;
-	offsets->stable = Max(stable_offset(reader), offsets->log_start);
+	offsets->stable = stable_offset(reader);
+	offsets->stable = Max(offsets->stable, offsets->log_start);
 	offsets->log_end = reader->log_end;
 	offsets->at = -1;
 	if (ms != NULL && lane_reader_seek_time(reader, *ms) >= 0)
