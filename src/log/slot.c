@@ -26,6 +26,20 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
+/*
+ * A virtual slot.  Every INSERT copies its row into one, for which a virtual
+ * slot allocates memory each time; a message of usual size goes to a buffer
+ * that stays.
+ */
+typedef struct TopicSlot
+{
+	VirtualTupleTableSlot base;
+	char	   *buffer;			/* SLOT_BUFFER_BYTES, once it was needed */
+	bool		in_buffer;		/* key and value stand there */
+} TopicSlot;
+
+#define SLOT_BUFFER_BYTES	4096
+
 TupleTableSlotOps TTSOpsTopic;
 
 /* Type topic.header, looked up once; InvalidOid until then. */
@@ -45,9 +59,78 @@ slot_copy_heap_tuple(TupleTableSlot *slot)
 }
 
 static void
+slot_clear(TupleTableSlot *slot)
+{
+	((TopicSlot *) slot)->in_buffer = false;
+	TTSOpsVirtual.clear(slot);
+}
+
+static void
+slot_materialize(TupleTableSlot *slot)
+{
+	if (!((TopicSlot *) slot)->in_buffer)
+		TTSOpsVirtual.materialize(slot);
+}
+
+/* Bytes that a column takes in the buffer; more than that has if unsuitable. */
+static inline Size
+buffered_size(const TupleTableSlot *slot, TopicColumn column)
+{
+	struct varlena *bytes = (struct varlena *) DatumGetPointer(slot->tts_values[column - 1]);
+
+	if (slot->tts_isnull[column - 1])
+		return 0;
+	if (unlikely(VARATT_IS_EXTERNAL(bytes)))
+		return SLOT_BUFFER_BYTES + 1;
+	return MAXALIGN(VARSIZE_ANY(bytes));
+}
+
+static inline void
+put_in_buffer(TupleTableSlot *slot, TopicColumn column, char *buffer)
+{
+	Datum	   *value = &slot->tts_values[column - 1];
+
+	if (slot->tts_isnull[column - 1])
+		return;
+	memcpy(buffer, DatumGetPointer(*value), VARSIZE_ANY(DatumGetPointer(*value)));
+	*value = PointerGetDatum(buffer);
+}
+
+/* Copies an ordinary message; false, and nothing done, if it is none. */
+static bool
+copy_to_buffer(TupleTableSlot *to, TupleTableSlot *from)
+{
+	TopicSlot  *slot = (TopicSlot *) to;
+	Size		key;
+	Size		value;
+
+	if (from->tts_tupleDescriptor->natts != TOPIC_NATTS ||
+		to->tts_tupleDescriptor->natts != TOPIC_NATTS ||
+		!from->tts_isnull[TOPIC_COL_HEADERS - 1])
+		return false;
+	key = buffered_size(from, TOPIC_COL_KEY);
+	value = buffered_size(from, TOPIC_COL_VALUE);
+	if (key > SLOT_BUFFER_BYTES || value > SLOT_BUFFER_BYTES - key)
+		return false;
+
+	ExecClearTuple(to);
+	if (slot->buffer == NULL)
+		slot->buffer = MemoryContextAlloc(to->tts_mcxt, SLOT_BUFFER_BYTES);
+	memcpy(to->tts_values, from->tts_values, TOPIC_NATTS * sizeof(Datum));
+	memcpy(to->tts_isnull, from->tts_isnull, TOPIC_NATTS * sizeof(bool));
+	put_in_buffer(to, TOPIC_COL_KEY, slot->buffer);
+	put_in_buffer(to, TOPIC_COL_VALUE, slot->buffer + key);
+	ExecStoreVirtualTuple(to);
+	slot->in_buffer = true;
+	return true;
+}
+
+static void
 slot_copyslot(TupleTableSlot *to, TupleTableSlot *from)
 {
-	TTSOpsVirtual.copyslot(to, from);
+	slot_getallattrs(from);
+	if (!copy_to_buffer(to, from))
+		TTSOpsVirtual.copyslot(to, from);
 	to->tts_tid = from->tts_tid;
 	to->tts_tableOid = from->tts_tableOid;
 }
@@ -63,6 +146,9 @@ void
 log_slot_init(void)
 {
 	TTSOpsTopic = TTSOpsVirtual;
+	TTSOpsTopic.base_slot_size = sizeof(TopicSlot);
+	TTSOpsTopic.clear = slot_clear;
+	TTSOpsTopic.materialize = slot_materialize;
 	TTSOpsTopic.copy_heap_tuple = slot_copy_heap_tuple;
 	TTSOpsTopic.copyslot = slot_copyslot;
 

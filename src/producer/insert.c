@@ -250,7 +250,6 @@ insert_rows(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid)
 	int32		partition = ANY_PARTITION;
 	int			i;
 
-	log_check_writable("INSERT");
 	production_begin(&state.production, rel, cid,
 					 pending_now(pending_topic(RelationGetRelid(rel)), cid));
 	state.row_context = NULL;
