@@ -103,7 +103,12 @@ load_page_of_offset(LaneReader *reader, uint32 seq, const DirEntry *extent, Reco
 		int			guess = (low + high + 1) / 2;
 
 		if (round % 3 != 2 && per_page > 0)
-			guess = low + (int) ((offset - low_offset) / per_page);
+		{
+			double		pages = (offset - low_offset) / per_page;
+
+			/* the offset may be any; as an integer this might be none */
+			guess = low + (int) Max(0, Min(pages, high - low));
+		}
 		guess = Min(high, Max(guess, have_best ? low + 1 : low));
 
 		load_page_of_span(reader, &span, guess);
