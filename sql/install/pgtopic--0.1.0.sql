@@ -94,7 +94,7 @@ CREATE TABLE topic.settings (
 	retention_ms pg_catalog.int8 CHECK (retention_ms >= -1),
 	retention_bytes pg_catalog.int8 CHECK (retention_bytes >= -1),
 	cleanup_policy pg_catalog.text CHECK (cleanup_policy IN ('delete', 'compact', 'compact,delete')),
-	max_message_bytes pg_catalog.int4 CHECK (max_message_bytes BETWEEN 1 AND 536870912),
+	max_message_bytes pg_catalog.int4 CHECK (max_message_bytes BETWEEN 1 AND 523239424),
 	timestamp_type pg_catalog.text CHECK (timestamp_type IN ('CreateTime', 'LogAppendTime')),
 	compression pg_catalog.text CHECK (compression IN ('none', 'lz4', 'zstd')),
 	min_compaction_lag_ms pg_catalog.int8 CHECK (min_compaction_lag_ms >= 0),

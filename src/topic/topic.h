@@ -14,7 +14,7 @@
 #include "utils/rel.h"
 #include "utils/uuid.h"
 
-#define TOPIC_MAX_MESSAGE_BYTES	(512 * 1024 * 1024)
+#define TOPIC_MAX_MESSAGE_BYTES	(499 * 1024 * 1024)
 
 typedef enum CleanupPolicy
 {
