@@ -73,8 +73,8 @@ sub setup_load_database
 CREATE EXTENSION pgtopic;
 CREATE FUNCTION payload(id text, size int) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-	SELECT rpad(head, greatest(size, length(head)), md5(id))
-	FROM (SELECT id || ' ' || size || ' ') AS h(head)
+	SELECT head || repeat(md5(id), (size - length(head)) / 32) || repeat('.', (size - length(head)) % 32)
+	FROM (SELECT id || ' ' || size || ' ' OFFSET 0) AS h(head)
 $$;
 CREATE FUNCTION is_payload(value text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -420,7 +420,7 @@ sub check
 	$facts = $node->safe_psql('postgres', qq{
 CREATE TEMP TABLE seen AS
 	SELECT partition, log_offset, split_part(v, ' ', 1) AS id, is_payload(v) AS good,
-		regexp_match(v, '^r(\\d+)p(\\d+)-(\\d+)-(\\d+) ')::int[] AS part
+		regexp_match(left(v, 60), '^r(\\d+)p(\\d+)-(\\d+)-(\\d+) ')::int[] AS part
 	FROM $self->{topic}, convert_from(value, 'UTF8') AS v;
 SELECT 'repeated', count(*) - count(DISTINCT id) FROM seen
 UNION ALL SELECT 'damaged', count(*) FROM seen WHERE NOT good
@@ -467,12 +467,12 @@ sub check_witness
 	%topic = map { split /\|/ } split /\n/, $node->safe_psql('postgres', qq{
 SELECT regexp_replace(id, '-\\d+\$', ''), count(DISTINCT id) + CASE WHEN count(*) > count(DISTINCT id) THEN 1000000 ELSE 0 END
 FROM (SELECT split_part(v, ' ', 1) AS id FROM $self->{topic}, convert_from(value, 'UTF8') v
-	WHERE v ~ '^x?r\\d+p') s GROUP BY 1});
+	WHERE left(v, 60) ~ '^x?r\\d+p') s GROUP BY 1});
 	is(join(' ', grep { !$topic{$_} } sort keys %heap), '', "$name: the topic has what the heap has");
 	is(join(' ', grep { !$heap{$_} } sort keys %topic), '', "$name: and nothing else");
 	is(join(' ', grep { $topic{$_} != $self->{sent}{$_} } sort keys %topic), '', "$name: each transaction whole and once");
 	is(join(' ', grep { !$heap{$_} } @must), '', "$name: what was acknowledged before is there");
-	is($node->safe_psql('postgres', "SELECT count(*) FROM $self->{topic}, convert_from(value, 'UTF8') v WHERE v ~ '^x?r\\d+p' AND NOT is_payload(v)"),
+	is($node->safe_psql('postgres', "SELECT count(*) FROM $self->{topic}, convert_from(value, 'UTF8') v WHERE left(v, 60) ~ '^x?r\\d+p' AND NOT is_payload(v)"),
 		0, "$name: no message is damaged");
 	TopicTest::verify_silent($node, $self->{topic}, "$name: topic.verify() is silent");
 	note sprintf '%s: %d transactions there, %d of them known before', $name, scalar(keys %topic), scalar(@must);
