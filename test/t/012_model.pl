@@ -16,7 +16,7 @@ use TopicTest;
 
 my $seed = seed();
 my $clients = 8;
-my $transactions = $ENV{PGTOPIC_TEST_TRANSACTIONS} // 350;
+my $transactions = $ENV{PGTOPIC_TEST_TRANSACTIONS} // 700;
 my $partitions = 5;
 
 my $node = new_node('model', conf => "synchronous_commit = off\nmax_wal_size = 128MB\nautovacuum = off\n");
