@@ -147,6 +147,7 @@ load_page_of_time(LaneReader *reader, uint32 seq, const DirEntry *extent, int64 
 	PGAlignedBlock best;
 	int			low = 0;		/* pages before it do not reach ms */
 	int			high;			/* reaches it, or is behind all */
+	int			step = 1;		/* away from the first guess, which is seldom far off */
 	int64		min = extent->min_timestamp;
 	int64		max = extent->max_timestamp;
 
@@ -174,9 +175,13 @@ load_page_of_time(LaneReader *reader, uint32 seq, const DirEntry *extent, int64 
 			guess = (int) (((double) ms - min) * span.fill / ((double) max - min + 1));
 		else if (round == 0)
 			guess = 0;
-		else if (round == 1)
-			guess = (high < span.npages) ? high - 1 : low;
+		else if (high == span.npages)
+			guess = low + step - 1;
+		else if (low == 0)
+			guess = high - step;
 		guess = Max(low, Min(guess, high - 1));
+		if (round > 1)
+			step *= 2;
 
 		load_page_of_span(reader, &span, guess);
 		if (opaque->max_timestamp >= ms)
