@@ -27,6 +27,9 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+/* A file whose tail grows page by page is lengthened by so many. */
+#define FILE_STEP_PAGES			8
+
 typedef struct AppendStream
 {
 	Relation	rel;
@@ -474,16 +477,21 @@ write_pages(AppendStream *s, Buffer tailbuf, TailRef *tail, bool use_tail, int n
 }
 
 /*
- * Fresh pages lie in the file already, unless it is a promoted standby's or
- * was cut by a crash.  True if so; else releases the tail and lengthens it.
+ * Whether the file reaches as far as the fresh pages.  If not, releases the
+ * tail and lengthens it: by a little, so that small topics stay small, or to
+ * the end of the extent when much is written at once.
  */
 static bool
 file_holds(AppendStream *s, Buffer tailbuf, const TailRef *tail, int npages)
 {
+	BlockNumber end = tail->block - tail->index + extent_pages(tail->seq);
+
 	if (npages == 0 || RelationGetNumberOfBlocks(s->rel) > tail->block + npages)
 		return true;
 	UnlockReleaseBuffer(tailbuf);
-	extent_ensure_file(s->rel, tail->block - tail->index + extent_pages(tail->seq));
+	if (npages < FILE_STEP_PAGES)
+		end = Min(end, tail->block + npages + FILE_STEP_PAGES);
+	extent_ensure_file(s->rel, end);
 	return false;
 }
 

@@ -487,6 +487,7 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 	Buffer		metabuf;
 	Buffer		lanebuf;
 	Buffer		newbuf;
+	int			fresh_nodes;
 
 	extent_ensure_lane(rel, lane);
 	wal_prepare();
@@ -500,7 +501,8 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 	LockRelationForExtension(rel, ExclusiveLock);
 	directory_read_meta(rel, &meta);
 	plan_blocks(rel, &plan, &meta);
-	lengthen_file(rel, plan.high_block + count_fresh_nodes(&map.entry, plan.seq));
+	fresh_nodes = count_fresh_nodes(&map.entry, plan.seq);
+	lengthen_file(rel, fresh_nodes > 0 ? plan.high_block + fresh_nodes : plan.block + 1);
 
 	/*
 	 * Buffers, in the room's lock order.  The tail comes first of all: until
