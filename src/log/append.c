@@ -489,7 +489,7 @@ file_holds(AppendStream *s, Buffer tailbuf, const TailRef *tail, int npages)
 	if (npages == 0 || RelationGetNumberOfBlocks(s->rel) > tail->block + npages)
 		return true;
 	UnlockReleaseBuffer(tailbuf);
-	if (npages < FILE_STEP_PAGES)
+	if (npages < WAL_APPEND_PAGES - 1)
 		end = Min(end, tail->block + npages + FILE_STEP_PAGES);
 	extent_ensure_file(s->rel, end);
 	return false;
