@@ -150,27 +150,55 @@ directory_lane_entry(Page page, int32 lane)
 	return (LaneEntry *) ((char *) page + DATA_PAGE_START) + lane % LANES_PER_PAGE;
 }
 
+/*
+ * The first lane page usually is block 1.  A session that has not read the
+ * topic yet looks there, and needs no meta page if it is; a format that differs
+ * has other page kinds.
+ */
+static bool
+copy_first_lane_page(Relation rel, char *copy)
+{
+	DirOpaque  *opaque = dir_opaque(copy);
+	TopicCache *cache;
+
+	if (RelationGetNumberOfBlocks(rel) <= TOPIC_META_BLOCK + 1)
+		return false;
+	directory_copy_page(rel, TOPIC_META_BLOCK + 1, NULL, copy);
+	if (opaque->page_id != TOPIC_LANE_PAGE_ID || opaque->first_seq != 0)
+		return false;
+	cache = directory_cache(rel);
+	cache->incarnation = opaque->incarnation;
+	cache->lane_page[0] = TOPIC_META_BLOCK + 1;
+	return true;
+}
+
 void
 directory_read_lane(Relation rel, int32 lane, LaneMap *map)
 {
-	BlockNumber block = directory_lane_block(rel, lane);
 	PGAlignedBlock copy;
 	DirOpaque  *opaque = dir_opaque(copy.data);
 
 	map->rel = rel;
 	map->lane = lane;
-	map->incarnation = directory_cache(rel)->incarnation;
 	map->leaf_valid = false;
-	if (block == 0)
+	if (lane >= LANES_PER_PAGE || directory_cache(rel)->incarnation != 0 ||
+		!copy_first_lane_page(rel, copy.data))
 	{
-		memset(&map->entry, 0, sizeof(LaneEntry));
-		return;
+		BlockNumber block = directory_lane_block(rel, lane);
+
+		if (block == 0)
+		{
+			map->incarnation = directory_cache(rel)->incarnation;
+			memset(&map->entry, 0, sizeof(LaneEntry));
+			return;
+		}
+		directory_copy_page(rel, block, NULL, copy.data);
+		if (opaque->page_id != TOPIC_LANE_PAGE_ID ||
+			opaque->incarnation != directory_cache(rel)->incarnation ||
+			opaque->first_seq != lane - lane % LANES_PER_PAGE)
+			directory_corrupted(rel, block, "Block is not the expected lane page");
 	}
-	directory_copy_page(rel, block, NULL, copy.data);
-	if (opaque->page_id != TOPIC_LANE_PAGE_ID ||
-		opaque->incarnation != map->incarnation ||
-		opaque->first_seq != lane - lane % LANES_PER_PAGE)
-		directory_corrupted(rel, block, "Block is not the expected lane page");
+	map->incarnation = opaque->incarnation;
 	map->entry = *directory_lane_entry(copy.data, lane);
 }
 

@@ -27,7 +27,7 @@
 /* What new files begin with. */
 typedef struct NewTopic
 {
-	TopicMeta	meta;			/* lane_page and high_block not used */
+	TopicMeta	meta;			/* lane_page is filled in by write_topic() */
 	int			nlanes;
 	LaneEntry  *lanes;
 } NewTopic;
@@ -92,12 +92,14 @@ write_dir_page(Relation rel, BlockNumber block, uint32 incarnation, uint32 first
 }
 
 /*
- * Writes lane pages from "block" on, and the meta page; the file must hold
- * them.
+ * Writes lane pages from block 1 on, and the meta page; the file must hold
+ * them.  meta.high_block: what is taken behind them.
  */
 static void
-write_topic(Relation rel, NewTopic *topic, BlockNumber block)
+write_topic(Relation rel, NewTopic *topic)
 {
+	BlockNumber block = TOPIC_META_BLOCK + 1;
+
 	for (int first = 0; first < topic->nlanes; first += LANES_PER_PAGE)
 	{
 		LaneEntry	lanes[LANES_PER_PAGE];
@@ -109,7 +111,7 @@ write_topic(Relation rel, NewTopic *topic, BlockNumber block)
 					   LANE_CONTENTS, TOPIC_LANE_PAGE_ID);
 		topic->meta.lane_page[first / LANES_PER_PAGE] = block++;
 	}
-	topic->meta.high_block = block;
+	topic->meta.high_block = Max(topic->meta.high_block, block);
 	write_dir_page(rel, TOPIC_META_BLOCK, topic->meta.incarnation, 0, 0, &topic->meta,
 				   sizeof(TopicMeta), TOPIC_META_PAGE_ID);
 }
@@ -173,7 +175,7 @@ log_set_new_filelocator(Relation rel, const RelFileLocator *newlocator, char per
 	/* these files belong to this transaction: with wal_level minimal no WAL */
 	files = CreateFakeRelcacheEntry(*newlocator);
 	files->rd_createSubid = GetCurrentSubTransactionId();
-	write_topic(files, &topic, 1);
+	write_topic(files, &topic);
 	FreeFakeRelcacheEntry(files);
 }
 
@@ -189,7 +191,7 @@ log_nontransactional_truncate(Relation rel)
 	RelationTruncate(rel, 0);
 	directory_forget(rel);
 	extent_ensure_file(rel, 1 + lane_page_count(&topic));
-	write_topic(rel, &topic, 1);
+	write_topic(rel, &topic);
 }
 
 /* SET TABLESPACE: the same pages elsewhere. */
@@ -352,7 +354,7 @@ log_copy_for_cluster(Relation OldTable, Relation NewTable, Relation OldIndex, bo
 {
 	NewTopic	topic;
 	TopicMeta	old;
-	BlockNumber next_block = 1;
+	BlockNumber next_block;
 	FreezeResult frozen;
 
 	log_check_writable("VACUUM");
@@ -365,6 +367,7 @@ log_copy_for_cluster(Relation OldTable, Relation NewTable, Relation OldIndex, bo
 	topic.meta.min_partitions = old.min_partitions;
 	topic.nlanes = log_lane_limit(OldTable);
 	topic.lanes = palloc0(Max(topic.nlanes, 1) * sizeof(LaneEntry));
+	next_block = TOPIC_META_BLOCK + 1 + lane_page_count(&topic);
 	for (int lane = 0; lane < topic.nlanes; lane++)
 	{
 		LaneMap		map;
@@ -372,8 +375,9 @@ log_copy_for_cluster(Relation OldTable, Relation NewTable, Relation OldIndex, bo
 		directory_read_lane(OldTable, lane, &map);
 		copy_lane(&map, NewTable, &topic, &topic.lanes[lane], &next_block);
 	}
-	extent_ensure_file(NewTable, next_block + lane_page_count(&topic));
-	write_topic(NewTable, &topic, next_block);
+	extent_ensure_file(NewTable, next_block);
+	topic.meta.high_block = next_block;
+	write_topic(NewTable, &topic);
 	directory_forget(NewTable);
 
 	*xid_cutoff = frozen.oldest_xid;
