@@ -99,7 +99,8 @@ CREATE TABLE topic.settings (
 	compression pg_catalog.text CHECK (compression IN ('none', 'lz4', 'zstd')),
 	min_compaction_lag_ms pg_catalog.int8 CHECK (min_compaction_lag_ms >= 0),
 	delete_retention_ms pg_catalog.int8 CHECK (delete_retention_ms >= 0),
-	timestamp_after_max_ms pg_catalog.int8 CHECK (timestamp_after_max_ms >= -1)
+	timestamp_after_max_ms pg_catalog.int8 CHECK (timestamp_after_max_ms >= -1),
+	log_ends pg_catalog.int8[]
 ) USING heap;
 SELECT pg_catalog.pg_extension_config_dump('topic.settings', '');
 
@@ -117,6 +118,8 @@ COMMENT ON COLUMN topic.settings.compression IS 'none, lz4 or zstd. Kafka: compr
 COMMENT ON COLUMN topic.settings.min_compaction_lag_ms IS 'Age in ms before which a message is not compacted. Kafka: min.compaction.lag.ms.';
 COMMENT ON COLUMN topic.settings.delete_retention_ms IS 'How long tombstones are kept, in ms. Kafka: delete.retention.ms.';
 COMMENT ON COLUMN topic.settings.timestamp_after_max_ms IS 'How far ahead of now a CreateTime may be, in ms; -1 = any. Kafka: message.timestamp.after.max.ms.';
+
+COMMENT ON COLUMN topic.settings.log_ends IS 'In dumps only: where partitions without messages end. COPY topic.settings TO reads topic.settings_to_dump().';
 
 CREATE FUNCTION topic.settings_changed() RETURNS trigger
 LANGUAGE C VOLATILE AS 'MODULE_PATHNAME', 'pgtopic_settings_changed';
@@ -329,6 +332,33 @@ RETURNS TABLE (partition pg_catalog.int4, log_start_offset pg_catalog.int8,
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 10 AS 'MODULE_PATHNAME', 'pgtopic_describe_partitions';
 COMMENT ON FUNCTION topic.describe_partitions(pg_catalog.oid) IS
 'Partitions of one topic; no row if there is no such topic or the caller may not see it. Used by view topic.partitions.';
+
+CREATE FUNCTION topic.log_ends(relid pg_catalog.oid) RETURNS pg_catalog.int8[]
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000 AS 'MODULE_PATHNAME', 'pgtopic_log_ends';
+COMMENT ON FUNCTION topic.log_ends(pg_catalog.oid) IS
+'Log ends of the partitions of a topic that have begun but hold no message, NULL for the others. Used by topic.settings_to_dump().';
+
+-- No view, since pg_dump refuses to read views here.
+CREATE FUNCTION topic.settings_to_dump() RETURNS SETOF topic.settings
+LANGUAGE sql VOLATILE PARALLEL RESTRICTED AS $$
+	SELECT s.relid, s.uuid, s.partitions, s.retention_ms, s.retention_bytes, s.cleanup_policy,
+		s.max_message_bytes, s.timestamp_type, s.compression, s.min_compaction_lag_ms,
+		s.delete_retention_ms, s.timestamp_after_max_ms, topic.log_ends(s.relid)
+	FROM topic.settings s
+	UNION ALL
+	SELECT c.oid::pg_catalog.regclass, d.uuid, d.partitions, NULL, NULL, NULL,
+		NULL, NULL, NULL, NULL,
+		NULL, NULL, topic.log_ends(c.oid)
+	FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam
+			AND a.amname OPERATOR(pg_catalog.=) 'topic',
+		LATERAL topic.describe(c.oid) d
+	WHERE c.relkind OPERATOR(pg_catalog.=) 'r' AND d.uuid IS NOT NULL
+		AND NOT EXISTS (SELECT FROM topic.settings s
+			WHERE s.relid::pg_catalog.oid OPERATOR(pg_catalog.=) c.oid)
+$$;
+COMMENT ON FUNCTION topic.settings_to_dump() IS
+'What COPY topic.settings TO reads, and so pg_dump: the settings, the identity of topics without settings, and the ends of partitions without messages.';
 
 CREATE VIEW topic.topics WITH (security_barrier) AS
 	SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS topic,

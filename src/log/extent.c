@@ -186,6 +186,37 @@ log_set_min_partitions(Relation rel, int32 partitions)
 		CacheInvalidateRelcache(rel);
 }
 
+void
+log_begin_at(Relation rel, int32 lane, RecordOffset offset)
+{
+	Buffer		buffer;
+	Page		page;
+	LaneEntry  *entry;
+
+	wal_prepare();
+	extent_ensure_lane(rel, lane);
+	LockLane(rel, lane);		/* keeps its first extent from being opened */
+	buffer = ReadBuffer(rel, directory_lane_block(rel, lane));
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	page = BufferGetPage(buffer);
+	entry = directory_lane_entry(page, lane);
+	if (entry->next_seq == 0 && (RecordOffset) entry->initial_offset < offset)
+	{
+		WalRecord	record;
+
+		wal_begin(&record, XLOG_TOPIC_DIRECTORY, lane);
+		record.change.offset = offset;
+		START_CRIT_SECTION();
+		entry->log_start = entry->initial_offset = entry->frozen_upto = offset;
+		wal_patch(wal_page(&record, buffer, false), (char *) entry - (char *) page,
+				  offsetof(LaneEntry, head_seq));
+		wal_finish(&record, rel);
+		END_CRIT_SECTION();
+	}
+	UnlockReleaseBuffer(buffer);
+	UnlockLane(rel, lane);
+}
+
 /* ---------- planning ---------- */
 
 /* Notes that entry "index" of a node becomes "entry". */

@@ -93,6 +93,12 @@ extern int32 log_min_partitions(Relation rel);
 /* Raises log_min_partitions.  Not undone by ROLLBACK.  WAL-logged. */
 extern void log_set_min_partitions(Relation rel, int32 partitions);
 
+/*
+ * log_begin_at: a lane that was never written begins at this offset; one that
+ * was is left alone.  For restoring.  Not undone by ROLLBACK.  WAL-logged.
+ */
+extern void log_begin_at(Relation rel, int32 lane, RecordOffset offset);
+
 /* The topic's permanent identity; survives TRUNCATE and VACUUM FULL. */
 extern void log_uuid(Relation rel, pg_uuid_t *uuid);
 

@@ -240,7 +240,11 @@ topic_process_utility(PlannedStmt *planned, const char *query_string,
 		IsTransactionState() && OidIsValid(topic_am_oid());
 
 	if (concerns_us)
+	{
 		before_utility(statement);
+		if (IsA(statement, CopyStmt) && dump_is_of_settings((CopyStmt *) statement))
+			planned = dump_settings_statement(planned);
+	}
 
 	if (next_process_utility)
 		next_process_utility(planned, query_string, read_only_tree, context, params,

@@ -34,10 +34,11 @@ typedef enum SettingsColumn
 	SETTINGS_COMPRESSION,
 	SETTINGS_MIN_COMPACTION_LAG,
 	SETTINGS_DELETE_RETENTION,
-	SETTINGS_TIMESTAMP_AFTER_MAX
+	SETTINGS_TIMESTAMP_AFTER_MAX,
+	SETTINGS_LOG_ENDS			/* in dumps only */
 } SettingsColumn;
 
-#define SETTINGS_NATTS			SETTINGS_TIMESTAMP_AFTER_MAX
+#define SETTINGS_NATTS			SETTINGS_LOG_ENDS
 #define SETTINGS_FIRST_OPTION	SETTINGS_RETENTION
 
 /* Changes to a row of topic.settings, indexed by column - 1. */
@@ -75,6 +76,11 @@ extern void settings_forget(Oid topic);
 extern const char *cleanup_policy_name(CleanupPolicy policy);
 extern const char *timestamp_type_name(bool log_append_time);
 extern const char *compression_name(int codec);
+
+/* dump.c */
+extern bool dump_is_of_settings(CopyStmt *stmt);
+extern PlannedStmt *dump_settings_statement(PlannedStmt *planned);
+extern void dump_restore_ends(Oid topic, Datum log_ends);
 
 /* ddl.c */
 extern void ddl_init(void);

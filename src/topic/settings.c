@@ -525,8 +525,17 @@ pgtopic_settings_changed(PG_FUNCTION_ARGS)
 			continue;
 		topic = DatumGetObjectId(heap_getattr(rows[i], SETTINGS_RELID,
 											  RelationGetDescr(trigger->tg_relation), &isnull));
-		if (!isnull && relid_is_topic(topic))
-			CacheInvalidateRelcacheByRelid(topic);
+		if (isnull || !relid_is_topic(topic))
+			continue;
+		CacheInvalidateRelcacheByRelid(topic);
+		if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		{
+			Datum		log_ends = heap_getattr(rows[i], SETTINGS_LOG_ENDS,
+												RelationGetDescr(trigger->tg_relation), &isnull);
+
+			if (!isnull)
+				dump_restore_ends(topic, log_ends);
+		}
 	}
 	return PointerGetDatum(NULL);
 }
