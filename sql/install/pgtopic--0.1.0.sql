@@ -336,7 +336,7 @@ COMMENT ON FUNCTION topic.describe_partitions(pg_catalog.oid) IS
 CREATE FUNCTION topic.log_ends(relid pg_catalog.oid) RETURNS pg_catalog.int8[]
 LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED COST 1000 AS 'MODULE_PATHNAME', 'pgtopic_log_ends';
 COMMENT ON FUNCTION topic.log_ends(pg_catalog.oid) IS
-'Log ends of the partitions of a topic that have begun but hold no message, NULL for the others. Used by topic.settings_to_dump().';
+'Log ends of the partitions of a topic that have begun but hold no message, NULL for the others; NULL if the caller may not see the topic. Used by topic.settings_to_dump().';
 
 -- No view, since pg_dump refuses to read views here.
 CREATE FUNCTION topic.settings_to_dump() RETURNS SETOF topic.settings
@@ -358,7 +358,7 @@ LANGUAGE sql VOLATILE PARALLEL RESTRICTED AS $$
 			WHERE s.relid::pg_catalog.oid OPERATOR(pg_catalog.=) c.oid)
 $$;
 COMMENT ON FUNCTION topic.settings_to_dump() IS
-'What COPY topic.settings TO reads, and so pg_dump: the settings, the identity of topics without settings, and the ends of partitions without messages.';
+'What COPY topic.settings TO reads, and so pg_dump: the settings, the identity of topics without settings, and the ends of partitions without messages. Needs SELECT on topic.settings.';
 
 CREATE VIEW topic.topics WITH (security_barrier) AS
 	SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS topic,
@@ -441,5 +441,5 @@ GRANT EXECUTE ON FUNCTION
 	topic.produce(pg_catalog.text, pg_catalog.bytea, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz),
 	topic.produce_record, topic.produce_batch, topic.produce_batch_json, topic.produce_batch_bytes,
 	topic.last_produced, topic.fetch, topic.fetch_text, topic.fetch_json, topic.tail,
-	topic.describe, topic.describe_partitions
+	topic.describe, topic.describe_partitions, topic.log_ends, topic.settings_to_dump
 TO PUBLIC;

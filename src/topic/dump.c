@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "acl/acl.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "log/log.h"
@@ -63,7 +64,8 @@ dump_settings_statement(PlannedStmt *planned)
 
 /*
  * topic.log_ends(oid): the log end of each partition that has begun but holds
- * no message, else NULL; NULL if there is no such partition.
+ * no message, else NULL; NULL if there is no such partition, or if the caller may
+ * not see the topic.
  */
 Datum
 pgtopic_log_ends(PG_FUNCTION_ARGS)
@@ -76,7 +78,7 @@ pgtopic_log_ends(PG_FUNCTION_ARGS)
 	int			dims[1];
 	int			lower[1] = {1};
 
-	if (topic == NULL || !relation_is_topic(topic))
+	if (topic == NULL || !relation_is_topic(topic) || !acl_may_describe(topic))
 	{
 		if (topic != NULL)
 			relation_close(topic, AccessShareLock);
