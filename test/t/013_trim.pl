@@ -26,11 +26,12 @@ $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 
 # What a reader may meet: whole messages, in order, or the word that it was
-# overtaken.
+# overtaken.  The rows are numbered as they come: a sort by partition alone may
+# mix those of one partition once it goes to disk.
 my $read = q{
 SELECT count(*) FILTER (WHERE NOT is_payload(v) OR v LIKE 'x%' OR log_offset <= previous) FROM (
-	SELECT convert_from(value, 'UTF8') AS v, log_offset, lag(log_offset) OVER (PARTITION BY partition) AS previous
-	FROM %s) s};
+	SELECT v, log_offset, lag(log_offset) OVER (PARTITION BY partition ORDER BY n) AS previous
+	FROM (SELECT convert_from(value, 'UTF8') AS v, partition, log_offset, row_number() OVER () AS n FROM %s) numbered) s};
 my @readers = (
 	sprintf($read, 'ring'),
 	map { sprintf($read, "(SELECT f.* FROM topic.list_offsets('ring') o (p), topic.fetch('ring', p, log_start_offset, $_) f) g") } 10, 1000);

@@ -39,6 +39,7 @@ shared_buffers = 32MB
 max_connections = 40
 max_prepared_transactions = 20
 max_wal_size = 256MB
+wal_keep_size = 1GB
 restart_after_crash = on
 statement_timeout = 100s
 } . ($arg{conf} // ''));
