@@ -11,7 +11,8 @@
 
 EXTENSION = pgtopic
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" pgtopic.control)
-DATA = $(sort $(wildcard sql/install/pgtopic--*.sql))
+# The extension script is the files of sql/install, in the order of their names.
+DATA_built = sql/pgtopic--$(EXTVERSION).sql
 
 # One library of all rooms.  src/client is a program of its own.
 MODULE_big = pgtopic
@@ -32,7 +33,7 @@ SHLIB_LINK = -Wl,--version-script=$(srcdir)/src/exports.map
 
 # Regression tests run in this order against one database that has the
 # extension; isolation specs live beside the other kinds of tests.
-REGRESS = $(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql)))
+REGRESS = $(filter-out pgtopic--%,$(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))))
 REGRESS_OPTS = --load-extension=pgtopic
 ISOLATION = $(sort $(patsubst test/specs/%.spec,%,$(wildcard test/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test --load-extension=pgtopic
@@ -59,6 +60,9 @@ include $(PGXS)
 -include $(DEPS)
 
 $(shlib): src/exports.map
+
+sql/pgtopic--$(EXTVERSION).sql: $(sort $(wildcard sql/install/*.sql))
+	cat $^ >$@
 
 ifndef TAP_TESTS
 installcheck: no-tap

@@ -1,4 +1,4 @@
-/* sql/install/pgtopic--0.1.0.sql */
+/* sql/install/1-topics.sql: topics, producing, reading without a group */
 
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION pgtopic" to load this file. \quit
