@@ -1,0 +1,91 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.h
+ *	  What the group room keeps in tables: groups with their owners and grants,
+ *	  and where committed offsets have their slots.  Inside the group room only.
+ *
+ * The tables are read and written by PostgreSQL's functions for heaps and
+ * indexes, not by SQL of the caller, so nothing of the caller's search_path or
+ * privileges plays a part; permission is asked for explicitly.  They are read
+ * as of now (latest snapshot), whatever the transaction's snapshot: what another
+ * owner of a partition has committed must be seen also in REPEATABLE READ.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTOPIC_GROUP_CATALOG_H
+#define PGTOPIC_GROUP_CATALOG_H
+
+#include "log/slots.h"
+#include "utils/uuid.h"
+
+typedef enum GroupPrivilege
+{
+	GROUP_READ = 1,				/* subscribe, consume, take, commit, seek */
+	GROUP_DESCRIBE = 2,			/* views, reset_offsets with dry_run */
+	GROUP_DELETE = 4			/* delete_group, delete_offsets */
+} GroupPrivilege;
+
+/* Bytes of a group id as it is stored; 22023 if it is empty or too long. */
+extern void group_check_id(const char *group_id);
+
+/*
+ * group_check: that the group exists and that current_user has the privilege
+ * (as owner, member of the owner's role, by grant; READ and DELETE imply
+ * DESCRIBE).  With create, a group that is not there is created, and owned by
+ * current_user, if pgtopic.auto_create_groups is on.  The creation is part of the
+ * transaction, but sessions that see it in progress take it as done.  Returns
+ * the epoch from which a group in memory has to start.  Errors: TP005, 42501.
+ */
+extern int32 group_check(const char *group_id, GroupPrivilege privilege, bool create);
+
+/* The same without an error: whether views may show it to current_user. */
+extern bool group_may_describe(const char *group_id);
+
+/*
+ * group_reserve_epochs: epochs up to the result are this server's to use, now
+ * and after a restart; for the coordinator, in a transaction of its own.
+ */
+extern int32 group_reserve_epochs(const char *group_id, int32 above);
+
+/* ---------- committed offsets ---------- */
+
+/* Where a group's offset in a partition is, and what it is now. */
+typedef struct CommittedOffset
+{
+	int64		slot;			/* 0: the group has none yet */
+	int64		key;
+	SlotState	state;
+} CommittedOffset;
+
+/*
+ * offsets_read: the committed offsets of a group in partitions 0 .. n-1 of a
+ * topic.  One index scan, and a slot page here and there.
+ */
+extern void offsets_read(const char *group_id, const pg_uuid_t *topic,
+						 int32 n, CommittedOffset *offsets);
+
+/* The same for one partition. */
+extern void offset_read(const char *group_id, const pg_uuid_t *topic,
+						int32 partition, CommittedOffset *offset);
+
+/*
+ * offset_ensure_slot: the slot of a partition, made if need be (then part of
+ * this transaction; waits for another one that is making the same).  Also
+ * ensures that the group's own row is there.
+ */
+extern void offset_ensure_slot(const char *group_id, const pg_uuid_t *topic,
+							   int32 partition, int64 *slot, int64 *key);
+
+/* Writes slots at PRE_COMMIT; in ascending order of slots. */
+extern void offsets_write(const SlotWrite *writes, int nwrites);
+
+/*
+ * offset_set_metadata: what commit() was given beside an offset, shown as long as that
+ * offset is the committed one.  54000 above 4096 bytes.
+ */
+extern void offset_set_metadata(const char *group_id, const pg_uuid_t *topic,
+								int32 partition, int64 log_offset, const char *metadata);
+
+#endif							/* PGTOPIC_GROUP_CATALOG_H */
