@@ -336,7 +336,4 @@ extern bool coordinator_is_attached(void);	/* some process is it */
 /* Whether catalogs have changed since the last call. */
 extern bool coordinator_catalog_changed(void);
 
-typedef void (*coordinator_missing_hook_type) (void);
-extern coordinator_missing_hook_type coordinator_missing_hook;
-
 #endif							/* PGTOPIC_GROUP_MEMBERS_H */
