@@ -23,6 +23,7 @@
 #define PGTOPIC_GROUP_MEMBERS_H
 
 #include "group/group_state.h"
+#include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
 #include "utils/dsa.h"
@@ -111,6 +112,8 @@ typedef struct Group
 	int32		references;		/* of sessions; free at 0 without members */
 
 	LWLock		lock;
+	pg_atomic_uint32 attention; /* 1: the coordinator should decide; it sets 0
+								 * before it looks */
 
 	/* Under the group's lock. */
 	uint64		version;		/* raised by every change that a decision
@@ -120,8 +123,10 @@ typedef struct Group
 	int32		target_epoch;
 	int32		epoch_limit;	/* epochs up to here are reserved on disk */
 	bool		metadata_changed;	/* partitions or topics came or went */
-	bool		attention;		/* the coordinator should decide */
-	int64		next_deadline;	/* when it should in any case */
+	int64		next_deadline;	/* when the coordinator decides in any case.
+								 * It sets this to PG_INT64_MAX when it copies
+								 * the group, and lowers it when it applies;
+								 * deliveries lower it too */
 	int32		exclusive;		/* marks of transactions that need it empty */
 	ConditionVariable exclusive_ended;
 	int32		nmembers;		/* entries in use, takers not counted */
@@ -161,9 +166,9 @@ extern void group_lock(Group *group, LWLockMode mode);
 extern void group_unlock(Group *group);
 
 /* Under the group's lock. */
-extern GroupMember *group_member(Group *group, int index);
-extern GroupTopic *group_topic(Group *group, int index);
-extern GroupPartition *group_partition(Group *group, int topic, int partition);
+extern GroupMember *member_at(Group *group, int index);
+extern GroupTopic *topic_at(Group *group, int index);
+extern GroupPartition *partition_at(Group *group, int topic, int partition);
 extern Oid *member_topics(GroupMember *member);
 extern int	group_find_topic(Group *group, Oid relid);	/* or NO_TOPIC */
 
