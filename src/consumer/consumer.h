@@ -12,6 +12,7 @@
 
 #include "fmgr.h"
 #include "log/log.h"
+#include "notify/notify.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
@@ -86,9 +87,12 @@ extern bool consumer_can_wait(int64 timeout_ms);
  *		while (nothing found && consumer_wait(&wait));
  *		consumer_wait_end();
  * consumer_wait returns false when the time is over.  Errors end the wait too.
+ * Who waits for many partitions had better look once before it begins to wait.
  */
 extern void consumer_wait_begin(ConsumerWait *wait, Oid topic, int32 partition,
 								int64 timeout_ms);
+extern void consumer_wait_begin_keys(ConsumerWait *wait, const NotifyKey *keys,
+									 int nkeys, int64 timeout_ms);
 extern bool consumer_wait(ConsumerWait *wait);
 extern void consumer_wait_end(void);
 

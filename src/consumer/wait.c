@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * wait.c
- *	  Waiting until there may be something new in a topic.
+ *	  Waiting until there may be something new in topics.
  *
  * On a primary the commit that makes a message visible wakes those who wait
  * for its partition.  A standby has no such moment: there, we look again when
@@ -20,7 +20,6 @@
 #include "access/xlogrecovery.h"
 #include "consumer/consumer.h"
 #include "datatype/timestamp.h"
-#include "notify/notify.h"
 
 /* How often a standby compares the replay position. */
 #define STANDBY_POLL_MS		20
@@ -64,9 +63,18 @@ void
 consumer_wait_begin(ConsumerWait *wait, Oid topic, int32 partition,
 					int64 timeout_ms)
 {
+	NotifyKey	key = {topic, partition};
+
+	consumer_wait_begin_keys(wait, &key, 1, timeout_ms);
+}
+
+void
+consumer_wait_begin_keys(ConsumerWait *wait, const NotifyKey *keys, int nkeys,
+						 int64 timeout_ms)
+{
 	wait->deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms);
 	wait->replayed = RecoveryInProgress() ? GetXLogReplayRecPtr(NULL) : InvalidXLogRecPtr;
-	notify_wait_begin(topic, partition);
+	notify_wait_begin_keys(keys, nkeys);
 }
 
 bool
