@@ -217,4 +217,30 @@ name(TableScanDesc scan, BlockNumber blkno, BufferAccessStrategy strategy) \
 	build_expression_pathkey((root), (expr), NULL, (opno), (relids), false)
 #endif
 
+/*
+ * What INSERT ... ON CONFLICT DO NOTHING calls: whether no other row has the
+ * same key, and the index entries of a row that is being tried.
+ */
+#if PG_VERSION_NUM >= 180000
+#define CheckIndexConstraints(info, slot, estate, conflict) \
+	ExecCheckIndexConstraints((info), (slot), (estate), (conflict), &(slot)->tts_tid, NIL)
+#else
+#define CheckIndexConstraints(info, slot, estate, conflict) \
+	ExecCheckIndexConstraints((info), (slot), (estate), (conflict), NIL)
+#endif
+#if PG_VERSION_NUM >= 160000
+#define InsertIndexTuplesUnlessDuplicate(info, slot, estate, conflict) \
+	ExecInsertIndexTuples((info), (slot), (estate), false, true, (conflict), NIL, false)
+#else
+#define InsertIndexTuplesUnlessDuplicate(info, slot, estate, conflict) \
+	ExecInsertIndexTuples((info), (slot), (estate), false, true, (conflict), NIL)
+#endif
+
+/* Whether a role may become another one, as an object's owner must. */
+#if PG_VERSION_NUM >= 160000
+#define CheckCanSetRole(member, role) check_can_set_role((member), (role))
+#else
+#define CheckCanSetRole(member, role) check_is_member_of_role((member), (role))
+#endif
+
 #endif							/* PGTOPIC_COMPAT_H */

@@ -27,4 +27,35 @@ extern void acl_check_owner_oid(Oid topic, const char *name);
 /* Whether current_user may see the topic in views; throws nothing. */
 extern bool acl_may_describe(Relation topic);
 
+/* ---------- consumer groups ---------- */
+
+/* A grant on a consumer group.  What the privileges are, the group room says. */
+typedef struct AclGroupGrant
+{
+	Oid			grantee;		/* a role, or ACL_ID_PUBLIC */
+	int			privileges;		/* bits */
+} AclGroupGrant;
+
+typedef struct AclGroup
+{
+	const char *group_id;
+	Oid			owner;			/* may have been dropped since */
+	int			ngrants;
+	const AclGroupGrant *grants;
+} AclGroup;
+
+/* The owner, or the database's if that role does not exist any more. */
+extern Oid	acl_group_owner(Oid owner);
+
+/* Owner, or grantee of any of the privileges (bits). */
+extern bool acl_group_permits(const AclGroup *group, int any_of);
+extern void acl_check_group(const AclGroup *group, int any_of);
+extern void acl_check_group_owner(const AclGroup *group);
+
+/* The same for views; also those who watch over the server. */
+extern bool acl_may_describe_group(const AclGroup *group, int any_of);
+
+/* That current_user may give a group to the role. */
+extern void acl_check_group_new_owner(Oid owner);
+
 #endif							/* PGTOPIC_ACL_H */

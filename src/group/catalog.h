@@ -18,6 +18,8 @@
 #define PGTOPIC_GROUP_CATALOG_H
 
 #include "log/slots.h"
+#include "storage/itemptr.h"
+#include "storage/lockdefs.h"
 #include "utils/uuid.h"
 
 typedef enum GroupPrivilege
@@ -26,6 +28,9 @@ typedef enum GroupPrivilege
 	GROUP_DESCRIBE = 2,			/* views, reset_offsets with dry_run */
 	GROUP_DELETE = 4			/* delete_group, delete_offsets */
 } GroupPrivilege;
+
+/* Setting pgtopic.auto_create_groups; from group_init(). */
+extern void catalog_init(void);
 
 /* Bytes of a group id as it is stored; 22023 if it is empty or too long. */
 extern void group_check_id(const char *group_id);
@@ -48,6 +53,43 @@ extern bool group_may_describe(const char *group_id);
  * and after a restart; for the coordinator, in a transaction of its own.
  */
 extern int32 group_reserve_epochs(const char *group_id, int32 above);
+
+/* ---------- for the operators' functions and the views ---------- */
+
+/* A group's row. */
+typedef struct GroupRow
+{
+	Oid			owner;			/* as stored; acl_group_owner() has who it is */
+	int32		epoch;
+	bool		in_progress;	/* another transaction is making it */
+	ItemPointerData tid;
+} GroupRow;
+
+extern bool group_find(const char *group_id, GroupRow *row);
+extern void group_missing(const char *group_id) pg_attribute_noreturn();	/* TP005 */
+
+/*
+ * group_make: makes the row of a group; false if there is one, for which it
+ * waits if need be.  group_ensure_row: the same, with current_user as the
+ * owner; TP005 if groups are not created by themselves.
+ */
+extern bool group_make(const char *group_id, Oid owner);
+extern void group_ensure_row(const char *group_id);
+
+/* The group's row, if current_user owns the group; else TP005 or 42501. */
+extern void group_check_owner(const char *group_id, GroupRow *row);
+
+/* The bits of a privilege, or of "ALL"; 22023 for other names. */
+extern int	group_privileges(const char *name);
+
+/*
+ * group_lock_rows: a lock on what the tables say of a group, until the end of
+ * the transaction: AccessShareLock for whoever is going to write offsets,
+ * ShareUpdateExclusiveLock to change the group, AccessExclusiveLock to delete
+ * offsets.  It keeps a slot from going to another group between the moment a
+ * transaction learns its number and its COMMIT.
+ */
+extern void group_lock_rows(const char *group_id, LOCKMODE lockmode);
 
 /* ---------- committed offsets ---------- */
 
@@ -74,6 +116,11 @@ extern void offset_read(const char *group_id, const pg_uuid_t *topic,
  * offset_ensure_slot: the slot of a partition, made if need be (then part of
  * this transaction; waits for another one that is making the same).  Also
  * ensures that the group's own row is there.
+ *
+ * Every transaction that writes a slot calls this first, and does not go by
+ * what an earlier one was told: it locks the group against delete_offsets and
+ * delete_group.  The caller holds AccessShareLock or more on the topic until
+ * the end of the transaction, against DROP.
  */
 extern void offset_ensure_slot(const char *group_id, const pg_uuid_t *topic,
 							   int32 partition, int64 *slot, int64 *key);
@@ -82,8 +129,17 @@ extern void offset_ensure_slot(const char *group_id, const pg_uuid_t *topic,
 extern void offsets_write(const SlotWrite *writes, int nwrites);
 
 /*
+ * Deletes where offsets are: of a group, or only those of one topic of it; the
+ * caller holds group_lock_rows() exclusively.  group_topic_dropped: of all
+ * groups, when a topic is dropped.  The slots are free with the transaction's COMMIT.
+ */
+extern void offsets_delete(const char *group_id, const pg_uuid_t *topic);
+extern void group_topic_dropped(const pg_uuid_t *topic);
+
+/*
  * offset_set_metadata: what commit() was given beside an offset, shown as long as that
- * offset is the committed one.  54000 above 4096 bytes.
+ * offset is the committed one.  54000 above 4096 bytes.  NULL takes it away.  A
+ * commit with metadata leaves a dead row, unlike one without.
  */
 extern void offset_set_metadata(const char *group_id, const pg_uuid_t *topic,
 								int32 partition, int64 log_offset, const char *metadata);

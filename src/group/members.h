@@ -23,6 +23,7 @@
 #define PGTOPIC_GROUP_MEMBERS_H
 
 #include "group/group_state.h"
+#include "nodes/plannodes.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
@@ -36,6 +37,9 @@
 #define PATTERN_MAX_BYTES		1023
 
 #define NO_TOPIC				(-1)
+
+/* PostgreSQL's planner has a node of this name, which comes with log/log.h. */
+#define Group ConsumerGroup
 
 /* Times are in ms since 2000 on the server's clock; 0 = not running. */
 

@@ -1,0 +1,307 @@
+/*-------------------------------------------------------------------------
+ *
+ * offsets.c
+ *	  Where the committed offsets of groups are: from (group, topic, partition)
+ *	  to a slot.
+ *
+ * A row of topic.group_offsets is written when a group first meets a
+ * partition; the offset itself is in the slot and changes without a row.  A
+ * slot's key is a number that no other row ever had, so that who comes with an old
+ * row finds nothing there.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "commands/sequence.h"
+#include "group/catalog.h"
+#include "group/tables.h"
+#include "log/log.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+
+#define METADATA_MAX_BYTES		4096
+
+/* ---------- reading ---------- */
+
+static int64
+int64_column(HeapTuple tuple, Relation rel, int column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, column, RelationGetDescr(rel), &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+static int32
+partition_of(HeapTuple tuple, Relation rel)
+{
+	bool		isnull;
+
+	return DatumGetInt32(heap_getattr(tuple, OFFSETS_PARTITION, RelationGetDescr(rel), &isnull));
+}
+
+/* Fills offsets[partition - first] from the rows of a scan, and from the slots. */
+static void
+read_offsets(Relation rel, SysScanDesc scan, int32 first, int32 n, CommittedOffset *offsets)
+{
+	Relation	slots = table_of_room_open("offset_slots", AccessShareLock);
+	HeapTuple	tuple;
+
+	memset(offsets, 0, n * sizeof(CommittedOffset));
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		int32		index = partition_of(tuple, rel) - first;
+		CommittedOffset *offset;
+
+		CHECK_FOR_INTERRUPTS();
+		if (index < 0 || index >= n)
+			continue;
+		offset = &offsets[index];
+		offset->slot = int64_column(tuple, rel, OFFSETS_SLOT);
+		offset->key = int64_column(tuple, rel, OFFSETS_KEY);
+		slot_read(slots, offset->slot, offset->key, &offset->state);
+	}
+	table_close(slots, AccessShareLock);
+}
+
+void
+offsets_read(const char *group_id, const pg_uuid_t *topic, int32 n, CommittedOffset *offsets)
+{
+	Relation	rel = table_of_room_open("group_offsets", AccessShareLock);
+	SysScanDesc scan = rows_of_group(rel, group_id, topic);
+
+	read_offsets(rel, scan, 0, n, offsets);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+void
+offset_read(const char *group_id, const pg_uuid_t *topic, int32 partition,
+			CommittedOffset *offset)
+{
+	Relation	rel = table_of_room_open("group_offsets", AccessShareLock);
+	SysScanDesc scan = row_of_partition(rel, group_id, topic, partition);
+
+	read_offsets(rel, scan, partition, 1, offset);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/* ---------- slot numbers ---------- */
+
+static int64
+next_number(const char *sequence)
+{
+	Oid			relid = get_relname_relid(sequence, get_namespace_oid("topic", false));
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("sequence topic.%s does not exist", sequence),
+				 errhint("Create extension pgtopic in this database.")));
+	return nextval_internal(relid, false);
+}
+
+static void
+free_slot(int64 slot)
+{
+	Relation	rel = table_of_room_open("free_slots", RowExclusiveLock);
+	Datum		values[1] = {Int64GetDatum(slot)};
+	bool		nulls[1] = {false};
+
+	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+	table_close(rel, NoLock);
+}
+
+/*
+ * A slot that nobody has.  One that this transaction has freed is not taken:
+ * if it rolls back, the slot still has the offset of its old owner.
+ */
+static int64
+take_slot(void)
+{
+	Relation	rel = table_of_room_open("free_slots", RowExclusiveLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+	int64		slot = 0;
+
+	while (slot == 0 && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		int64		candidate = int64_column(tuple, rel, 1);
+		ItemPointerData tid = tuple->t_self;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)) &&
+			row_delete_now(rel, &tid))
+			slot = candidate;
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	return slot != 0 ? slot : next_number("slot_numbers");
+}
+
+/* ---------- making rows ---------- */
+
+static bool
+find_slot(Relation rel, const char *group_id, const pg_uuid_t *topic, int32 partition,
+		  int64 *slot, int64 *key)
+{
+	SysScanDesc scan = row_of_partition(rel, group_id, topic, partition);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+	{
+		*slot = int64_column(tuple, rel, OFFSETS_SLOT);
+		*key = int64_column(tuple, rel, OFFSETS_KEY);
+	}
+	systable_endscan(scan);
+	return HeapTupleIsValid(tuple);
+}
+
+void
+offset_new_slot(int64 *slot, int64 *key)
+{
+	*slot = take_slot();
+	*key = next_number("slot_keys");
+}
+
+static bool
+make_slot(Relation rel, const char *group_id, const pg_uuid_t *topic, int32 partition,
+		  int64 *slot, int64 *key)
+{
+	Datum		values[OFFSETS_NATTS] = {0};
+	bool		nulls[OFFSETS_NATTS];
+
+	offset_new_slot(slot, key);
+	memset(nulls, true, sizeof(nulls));
+	for (int i = OFFSETS_GROUP_ID; i <= OFFSETS_KEY; i++)
+		nulls[i - 1] = false;
+	values[OFFSETS_GROUP_ID - 1] = CStringGetTextDatum(group_id);
+	values[OFFSETS_TOPIC - 1] = UUIDPGetDatum(topic);
+	values[OFFSETS_PARTITION - 1] = Int32GetDatum(partition);
+	values[OFFSETS_SLOT - 1] = Int64GetDatum(*slot);
+	values[OFFSETS_KEY - 1] = Int64GetDatum(*key);
+	if (row_insert(rel, values, nulls))
+		return true;
+	free_slot(*slot);
+	return false;
+}
+
+void
+offset_ensure_slot(const char *group_id, const pg_uuid_t *topic, int32 partition,
+				   int64 *slot, int64 *key)
+{
+	Relation	rel;
+
+	group_lock_rows(group_id, AccessShareLock);
+	group_ensure_row(group_id);
+	rel = table_of_room_open("group_offsets", RowExclusiveLock);
+	while (!find_slot(rel, group_id, topic, partition, slot, key) &&
+		   !make_slot(rel, group_id, topic, partition, slot, key))
+		CHECK_FOR_INTERRUPTS();
+	table_close(rel, NoLock);
+}
+
+/* ---------- writing ---------- */
+
+void
+offsets_write(const SlotWrite *writes, int nwrites)
+{
+	Relation	slots;
+
+	if (nwrites == 0)
+		return;
+	log_check_writable("commit of offsets");
+	slots = table_of_room_open("offset_slots", RowExclusiveLock);
+	slots_write(slots, writes, nwrites);
+	table_close(slots, NoLock);
+}
+
+void
+offset_set_metadata(const char *group_id, const pg_uuid_t *topic, int32 partition,
+					int64 log_offset, const char *metadata)
+{
+	Datum		values[OFFSETS_NATTS] = {0};
+	bool		nulls[OFFSETS_NATTS] = {false};
+	bool		replace[OFFSETS_NATTS] = {false};
+	bool		had;
+	Relation	rel;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (metadata != NULL && strlen(metadata) > METADATA_MAX_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("metadata of an offset is too large"),
+				 errdetail("It must not have more than %d bytes.", METADATA_MAX_BYTES)));
+
+	rel = table_of_room_open("group_offsets", RowExclusiveLock);
+	scan = row_of_partition(rel, group_id, topic, partition);
+	tuple = systable_getnext(scan);
+	had = HeapTupleIsValid(tuple) && !heap_attisnull(tuple, OFFSETS_METADATA, RelationGetDescr(rel));
+	if (HeapTupleIsValid(tuple) && (had || metadata != NULL))
+	{
+		ItemPointerData tid = tuple->t_self;
+
+		if (metadata != NULL)
+			values[OFFSETS_METADATA - 1] = CStringGetTextDatum(metadata);
+		values[OFFSETS_METADATA_OFFSET - 1] = Int64GetDatum(log_offset);
+		nulls[OFFSETS_METADATA - 1] = nulls[OFFSETS_METADATA_OFFSET - 1] = metadata == NULL;
+		replace[OFFSETS_METADATA - 1] = replace[OFFSETS_METADATA_OFFSET - 1] = true;
+		(void) row_update(rel, &tid, values, nulls, replace);
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+}
+
+/* ---------- deleting ---------- */
+
+static void
+delete_rows(Relation rel, SysScanDesc scan)
+{
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		int64		slot = int64_column(tuple, rel, OFFSETS_SLOT);
+		ItemPointerData tid = tuple->t_self;
+
+		CHECK_FOR_INTERRUPTS();
+		if (row_delete(rel, &tid))
+			free_slot(slot);
+	}
+	systable_endscan(scan);
+	CommandCounterIncrement();
+}
+
+void
+offsets_delete(const char *group_id, const pg_uuid_t *topic)
+{
+	Relation	rel = table_of_room_open("group_offsets", RowExclusiveLock);
+
+	delete_rows(rel, rows_of_group(rel, group_id, topic));
+	table_close(rel, NoLock);
+}
+
+void
+group_topic_dropped(const pg_uuid_t *topic)
+{
+	Relation	rel = table_of_room_try_open("group_offsets", RowExclusiveLock);
+	ScanKeyData key;
+
+	if (rel == NULL)
+		return;
+	ScanKeyInit(&key, OFFSETS_TOPIC, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(topic));
+	delete_rows(rel, systable_beginscan(rel, InvalidOid, false, NULL, 1, &key));
+	table_close(rel, NoLock);
+}
