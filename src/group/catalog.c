@@ -292,7 +292,7 @@ group_check_owner(const char *group_id, GroupRow *row)
 	AclGroup	group = {.group_id = group_id};
 
 	group_check_id(group_id);
-	if (!group_find(group_id, row))
+	if (!group_find(group_id, row) || row->in_progress)
 		group_missing(group_id);
 	group.owner = row->owner;
 	acl_check_group_owner(&group);
@@ -308,7 +308,7 @@ group_check(const char *group_id, GroupPrivilege privilege, bool create)
 	{
 		if (!create || !auto_create_groups)
 			group_missing(group_id);
-		log_check_writable("CREATE of a consumer group");
+		log_check_writable("topic.create_group()");
 		if (group_make(group_id, GetUserId()))
 			return 0;
 	}

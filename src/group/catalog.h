@@ -112,6 +112,18 @@ extern void offsets_read(const char *group_id, const pg_uuid_t *topic,
 extern void offset_read(const char *group_id, const pg_uuid_t *topic,
 						int32 partition, CommittedOffset *offset);
 
+/* A committed offset with all that is known of it. */
+typedef struct GroupOffset
+{
+	pg_uuid_t	topic;
+	int32		partition;
+	CommittedOffset committed;
+	char	   *metadata;		/* that was given with this offset, or NULL */
+} GroupOffset;
+
+/* All of a group, by topic and partition, in a palloc'd array. */
+extern int	offsets_of_group(const char *group_id, GroupOffset **offsets);
+
 /*
  * offset_ensure_slot: the slot of a partition, made if need be (then part of
  * this transaction; waits for another one that is making the same).  Also

@@ -97,6 +97,56 @@ offset_read(const char *group_id, const pg_uuid_t *topic, int32 partition,
 	table_close(rel, AccessShareLock);
 }
 
+/* What was given with another offset than the committed one is void. */
+static char *
+metadata_of(HeapTuple tuple, Relation rel, const SlotState *state)
+{
+	bool		isnull;
+	Datum		metadata = heap_getattr(tuple, OFFSETS_METADATA, RelationGetDescr(rel), &isnull);
+
+	if (isnull || !state->found ||
+		int64_column(tuple, rel, OFFSETS_METADATA_OFFSET) != state->value.log_offset)
+		return NULL;
+	return TextDatumGetCString(metadata);
+}
+
+int
+offsets_of_group(const char *group_id, GroupOffset **offsets)
+{
+	Relation	rel = table_of_room_open("group_offsets", AccessShareLock);
+	Relation	slots = table_of_room_open("offset_slots", AccessShareLock);
+	SysScanDesc scan = rows_of_group(rel, group_id, NULL);
+	HeapTuple	tuple;
+	int			capacity = 64;
+	int			n = 0;
+
+	*offsets = palloc(capacity * sizeof(GroupOffset));
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		GroupOffset *offset;
+		bool		isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		if (n == capacity)
+		{
+			capacity *= 2;
+			*offsets = repalloc_huge(*offsets, capacity * sizeof(GroupOffset));
+		}
+		offset = &(*offsets)[n++];
+		offset->topic = *DatumGetUUIDP(heap_getattr(tuple, OFFSETS_TOPIC,
+													RelationGetDescr(rel), &isnull));
+		offset->partition = partition_of(tuple, rel);
+		offset->committed.slot = int64_column(tuple, rel, OFFSETS_SLOT);
+		offset->committed.key = int64_column(tuple, rel, OFFSETS_KEY);
+		slot_read(slots, offset->committed.slot, offset->committed.key, &offset->committed.state);
+		offset->metadata = metadata_of(tuple, rel, &offset->committed.state);
+	}
+	systable_endscan(scan);
+	table_close(slots, AccessShareLock);
+	table_close(rel, AccessShareLock);
+	return n;
+}
+
 /* ---------- slot numbers ---------- */
 
 static int64
