@@ -5,7 +5,7 @@
  *	  memory.  A leaf: it includes no other room.
  *
  * Protocol of a waiter, without lost wake-ups:
- *		notify_wait_begin(topic, partition);
+ *		notify_wait_begin_keys(keys, nkeys);
  *		loop: take a new snapshot, look;  found -> leave the loop
  *			  notify_wait(milliseconds)   -- false when the time is over
  *		notify_wait_end();
@@ -39,7 +39,6 @@ extern void notify_init(void);
  * of keys is taken, those of a topic should stand together; with none the
  * backend waits for notify_wake() only.  The keys are not needed afterwards.
  */
-extern void notify_wait_begin(Oid topic, int32 partition);
 extern void notify_wait_begin_keys(const NotifyKey *keys, int nkeys);
 
 /*

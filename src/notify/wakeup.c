@@ -402,14 +402,6 @@ link_keys(const NotifyKey *keys, int nkeys)
 }
 
 void
-notify_wait_begin(Oid topic, int32 partition)
-{
-	NotifyKey	key = {topic, partition};
-
-	notify_wait_begin_keys(&key, 1);
-}
-
-void
 notify_wait_begin_keys(const NotifyKey *keys, int nkeys)
 {
 	Waiter	   *me;
