@@ -242,8 +242,8 @@ topic_process_utility(PlannedStmt *planned, const char *query_string,
 	if (concerns_us)
 	{
 		before_utility(statement);
-		if (IsA(statement, CopyStmt) && dump_is_of_settings((CopyStmt *) statement))
-			planned = dump_settings_statement(planned);
+		if (IsA(statement, CopyStmt) && dump_reads_function((CopyStmt *) statement))
+			planned = dump_function_statement(planned);
 	}
 
 	if (next_process_utility)

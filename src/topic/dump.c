@@ -8,7 +8,9 @@
  * pg_dump reads a configuration table of an extension with COPY ... TO.  So
  * that what is read is true at that moment, and nothing has to be written when
  * a partition is trimmed, that statement reads topic.settings_to_dump()
- * instead.  The trigger of topic.settings puts it back.
+ * instead.  The trigger of topic.settings puts it back.  Any table topic.t for
+ * which there is a function topic.t_to_dump() is treated so, whichever room
+ * it belongs to.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -18,10 +20,13 @@
 
 #include "access/relation.h"
 #include "acl/acl.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "log/log.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "parser/parser.h"
 #include "topic/internal.h"
 #include "utils/array.h"
@@ -30,19 +35,31 @@
 
 PG_FUNCTION_INFO_V1(pgtopic_log_ends);
 
-/* COPY topic.settings TO, spelled as pg_dump spells it. */
+/* Looks for the function that is read instead of a table; NIL if there is none. */
+static List *
+dump_function_of(const char *table)
+{
+	char		name[NAMEDATALEN];
+	List	   *function;
+
+	snprintf(name, sizeof(name), "%s_to_dump", table);
+	function = list_make2(makeString("topic"), makeString(pstrdup(name)));
+	return OidIsValid(LookupFuncName(function, 0, NULL, true)) ? function : NIL;
+}
+
+/* COPY topic.<table> TO, spelled as pg_dump spells it, of a table that has one. */
 bool
-dump_is_of_settings(CopyStmt *stmt)
+dump_reads_function(CopyStmt *stmt)
 {
 	return !stmt->is_from && stmt->relation != NULL &&
 		stmt->relation->schemaname != NULL &&
 		strcmp(stmt->relation->schemaname, "topic") == 0 &&
-		strcmp(stmt->relation->relname, "settings") == 0;
+		dump_function_of(stmt->relation->relname) != NIL;
 }
 
 /* COPY of the function's rows, with the same columns in the same order. */
 PlannedStmt *
-dump_settings_statement(PlannedStmt *planned)
+dump_function_statement(PlannedStmt *planned)
 {
 	PlannedStmt *result = copyObject(planned);
 	CopyStmt   *stmt = (CopyStmt *) result->utilityStmt;
@@ -54,7 +71,8 @@ dump_settings_statement(PlannedStmt *planned)
 	foreach(cell, stmt->attlist)
 		appendStringInfo(&query, "%s%s", cell == list_head(stmt->attlist) ? "" : ", ",
 						 quote_identifier(strVal(lfirst(cell))));
-	appendStringInfo(&query, "%s FROM topic.settings_to_dump()", stmt->attlist == NIL ? "*" : "");
+	appendStringInfo(&query, "%s FROM %s()", stmt->attlist == NIL ? "*" : "",
+					 NameListToQuotedString(dump_function_of(stmt->relation->relname)));
 
 	stmt->query = linitial_node(RawStmt, raw_parser(query.data, RAW_PARSE_DEFAULT))->stmt;
 	stmt->relation = NULL;
