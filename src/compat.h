@@ -55,12 +55,24 @@ typedef RelFileNode RelFileLocator;
 #define OldestClogXid() (ShmemVariableCache->oldestClogXid)
 #endif
 
-/* Whether a role owns a relation. */
+/* Whether a role owns a relation, or a database. */
 #if PG_VERSION_NUM >= 160000
 #define class_ownercheck(relid, role) \
 	object_ownercheck(RelationRelationId, (relid), (role))
+#define database_ownercheck(database, role) \
+	object_ownercheck(DatabaseRelationId, (database), (role))
 #else
 #define class_ownercheck(relid, role) pg_class_ownercheck((relid), (role))
+#define database_ownercheck(database, role) pg_database_ownercheck((database), (role))
+#endif
+
+/* Whether a role may look into a schema, which the caller has just seen. */
+#if PG_VERSION_NUM >= 160000
+#define schema_usable(schema, role) \
+	(object_aclcheck(NamespaceRelationId, (schema), (role), ACL_USAGE) == ACLCHECK_OK)
+#else
+#define schema_usable(schema, role) \
+	(pg_namespace_aclcheck((schema), (role), ACL_USAGE) == ACLCHECK_OK)
 #endif
 
 /* Parsing a possibly quoted, qualified name. */

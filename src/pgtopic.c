@@ -11,11 +11,13 @@
 
 #include "consumer/consumer.h"
 #include "fmgr.h"
+#include "group/group.h"
 #include "log/log.h"
 #include "notify/notify.h"
 #include "producer/producer.h"
 #include "topic/topic.h"
 #include "utils/guc.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,6 +31,8 @@ _PG_init(void)
 	producer_init();
 	consumer_init();
 	notify_init();
+	group_init();
+	worker_init();
 
 	MarkGUCPrefixReserved("pgtopic");
 }

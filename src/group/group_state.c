@@ -411,8 +411,7 @@ give(Decider *d)
 
 		if (target == NO_MEMBER || d->owner[i] == target)
 			continue;
-		if (d->owner[i] != NO_MEMBER || d->group->partitions[i].slot_busy ||
-			!can_take(d, target))
+		if (d->owner[i] != NO_MEMBER || !can_take(d, target))
 		{
 			d->members[target].lacks = true;
 			continue;

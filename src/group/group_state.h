@@ -73,8 +73,6 @@ typedef struct StatePartition
 	int			target;			/* member index or NO_MEMBER */
 	bool		in_flight;		/* with the owner */
 	bool		committing;		/* the owner's mark covers it */
-	bool		slot_busy;		/* its slot holds a transaction in progress;
-								 * who ends that wakes the coordinator */
 	int64		asked_since;	/* asked back; 0 = not */
 } StatePartition;
 

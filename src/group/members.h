@@ -50,8 +50,6 @@ typedef struct GroupPartition
 	int32		target;			/* member index, or NO_MEMBER */
 	int32		epoch;			/* group epoch with which the owner got it */
 	bool		committing;		/* marked at PRE_COMMIT by the owner */
-	bool		slot_busy;		/* its slot had a transaction in progress when
-								 * the coordinator looked */
 	bool		paused;			/* by the owner */
 	int64		asked_since;	/* the coordinator wants it back */
 	int64		in_flight_since;	/* first delivery that is not committed */

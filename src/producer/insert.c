@@ -136,6 +136,7 @@ check_restored(InsertState *state, TupleTableSlot *slot, int32 *partition,
 	{
 		log_set_min_partitions(rel, *partition + 1);
 		CacheInvalidateRelcache(rel);	/* the settings there count them */
+		topic_note_change();
 		state->production.partitions = *partition + 1;
 	}
 }

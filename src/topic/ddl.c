@@ -3,9 +3,9 @@
  * ddl.c
  *	  The hooks through which a topic sees the statements of others.
  *
- * They do three things: refuse what cannot be honoured, append a topic's
- * pending messages before a statement reads, rewrites or drops it, and forget
- * a dropped topic's settings.
+ * They do four things: refuse what cannot be honoured, append a topic's
+ * pending messages before a statement reads, rewrites or drops it, forget a
+ * dropped topic's settings, and tell when topics have changed.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -23,6 +23,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
@@ -38,6 +39,45 @@ static ProcessUtility_hook_type next_process_utility = NULL;
 static ExecutorStart_hook_type next_executor_start = NULL;
 static planner_hook_type next_planner = NULL;
 static object_access_hook_type next_object_access = NULL;
+
+/* ---------- what has changed ---------- */
+
+/* This transaction has changed topics, or what roles may do. */
+static bool topics_changed = false;
+
+void
+topic_note_change(void)
+{
+	topics_changed = true;
+}
+
+static void
+tell_of_change(void)
+{
+	topics_changed = false;
+	if (topic_changed_hook != NULL)
+		topic_changed_hook();
+}
+
+/* Partitions that restored rows have called for stay also after a rollback. */
+static void
+ddl_xact_callback(XactEvent event, void *arg)
+{
+	if (!topics_changed)
+		return;
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
+		tell_of_change();
+	else if (event == XACT_EVENT_PREPARE)
+		topics_changed = false; /* COMMIT PREPARED tells */
+}
+
+/* Statements that change who may read what, also by way of other roles. */
+static bool
+changes_privileges(Node *statement)
+{
+	return IsA(statement, GrantStmt) || IsA(statement, GrantRoleStmt) ||
+		IsA(statement, AlterRoleStmt) || IsA(statement, DropOwnedStmt);
+}
 
 /* ---------- pending messages ---------- */
 
@@ -201,6 +241,8 @@ before_utility(Node *statement)
 static void
 after_utility(Node *statement)
 {
+	if (changes_privileges(statement))
+		topic_note_change();
 	switch (nodeTag(statement))
 	{
 		case T_CreatePublicationStmt:
@@ -216,7 +258,18 @@ after_utility(Node *statement)
 	}
 }
 
-/* The end of a prepared transaction runs none of its transaction callbacks. */
+/*
+ * The end of a prepared transaction runs none of its transaction callbacks, and
+ * nobody knows any more what it has done.
+ */
+static void
+after_prepared_transaction(TransactionStmtKind kind)
+{
+	notify_signal_all();
+	if (kind == TRANS_STMT_COMMIT_PREPARED)
+		tell_of_change();
+}
+
 static bool
 ends_prepared_transaction(Node *statement)
 {
@@ -233,7 +286,8 @@ topic_process_utility(PlannedStmt *planned, const char *query_string,
 					  DestReceiver *dest, QueryCompletion *completion)
 {
 	Node	   *statement = planned->utilityStmt;
-	bool		signals = ends_prepared_transaction(statement);
+	bool		ends_prepared = ends_prepared_transaction(statement);
+	TransactionStmtKind kind = ends_prepared ? ((TransactionStmt *) statement)->kind : 0;
 
 	/* Transaction control also runs in a failed transaction: no look-ups. */
 	bool		concerns_us = !IsA(statement, TransactionStmt) &&
@@ -256,8 +310,8 @@ topic_process_utility(PlannedStmt *planned, const char *query_string,
 	/* The statement may have ended the transaction, or dropped the extension. */
 	if (concerns_us && IsTransactionState())
 		after_utility(statement);
-	if (signals)
-		notify_signal_all();
+	if (ends_prepared && OidIsValid(topic_am_oid()))
+		after_prepared_transaction(kind);
 }
 
 /* ---------- objects ---------- */
@@ -268,7 +322,8 @@ object_created(Oid class, Oid object)
 	switch (class)
 	{
 		case RelationRelationId:
-			check_definition(object);
+			if (check_definition(object))
+				topic_note_change();
 			break;
 		case AttrDefaultRelationId:
 			check_column_default(object);
@@ -294,21 +349,42 @@ static void
 object_altered(Oid class, Oid object, Oid other)
 {
 	if (class == RelationRelationId)
-		check_definition(object);
+	{
+		if (check_definition(object))
+			topic_note_change();
+	}
+	else if (class == NamespaceRelationId)
+		topic_note_change();	/* patterns see the names of schemas */
 	else if (class == TriggerRelationId)
 		check_trigger(object);
 	else if (class == InheritsRelationId)
 		check_inheritance(object, other);
 }
 
+/* The identity of a topic that has no row of settings stands in its files. */
+static void
+read_uuid(Oid relid, pg_uuid_t *uuid)
+{
+	Relation	rel = relation_open(relid, NoLock);
+
+	log_uuid(rel, uuid);
+	relation_close(rel, NoLock);
+}
+
 /* Its lock is held, and its files and settings are still there. */
 static void
 relation_dropped(Oid relid)
 {
+	pg_uuid_t	uuid;
+
 	if (!relid_is_topic(relid))
 		return;
 	flush(relid);
-	settings_forget(relid);
+	if (!settings_forget(relid, &uuid))
+		read_uuid(relid, &uuid);
+	if (topic_dropped_hook != NULL)
+		topic_dropped_hook(&uuid);
+	topic_note_change();
 }
 
 /*
@@ -357,4 +433,5 @@ ddl_init(void)
 	planner_hook = topic_planner;
 	next_object_access = object_access_hook;
 	object_access_hook = topic_object_access;
+	RegisterXactCallback(ddl_xact_callback, NULL);
 }

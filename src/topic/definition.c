@@ -177,8 +177,11 @@ check_index(Oid index)
 		refuse("an index", HINT_INDEX);
 }
 
-/* A relation was made or altered: if it is a topic, it must be a proper one. */
-void
+/*
+ * A relation was made or altered: if it is a topic, it must be a proper one.
+ * Says whether it is.
+ */
+bool
 check_definition(Oid relid)
 {
 	HeapTuple	row;
@@ -186,16 +189,16 @@ check_definition(Oid relid)
 
 	row = newest_row(RelationRelationId, ClassOidIndexId, Anum_pg_class_oid, relid);
 	if (!HeapTupleIsValid(row))
-		return;
+		return false;
 	class = (Form_pg_class) GETSTRUCT(row);
 	if (class->relkind == RELKIND_INDEX)
 		check_index(relid);
-	else if (class->relam == topic_am_oid())
-	{
-		check_class(class);
-		check_columns(relid);
-		check_storage_parameters(row);
-	}
+	if (class->relam != topic_am_oid())
+		return false;
+	check_class(class);
+	check_columns(relid);
+	check_storage_parameters(row);
+	return true;
 }
 
 /* ---------- what hangs on a relation ---------- */

@@ -72,7 +72,7 @@ extern void settings_set_unlimited_retention(SettingsChange *change);
 extern void settings_set_partitions(SettingsChange *change, int32 partitions);
 extern SettingsColumn settings_column(const char *name);
 extern void settings_store(Relation topic, const SettingsChange *change);
-extern void settings_forget(Oid topic);
+extern bool settings_forget(Oid topic, pg_uuid_t *uuid);
 extern const char *cleanup_policy_name(CleanupPolicy policy);
 extern const char *timestamp_type_name(bool log_append_time);
 extern const char *compression_name(int codec);
@@ -118,7 +118,7 @@ extern bool storage_parameter_allowed(const char *name);
 extern void refuse_storage_parameter(const char *name) pg_attribute_noreturn();
 
 /* definition.c: what the catalogs may say about a topic; all throw 0A000 */
-extern void check_definition(Oid relid);
+extern bool check_definition(Oid relid);	/* whether it is a topic */
 extern void check_column_default(Oid relid);
 extern void check_constraint(Oid constraint);
 extern void check_trigger(Oid trigger);

@@ -358,24 +358,37 @@ settings_store(Relation topic, const SettingsChange *change)
 
 	CacheInvalidateRelcache(topic);
 	CommandCounterIncrement();
+	topic_note_change();
 }
 
-/* settings_forget: the topic is being dropped, by whatever command. */
-void
-settings_forget(Oid topic)
+/*
+ * settings_forget: the topic is being dropped, by whatever command.  Says
+ * whether it had a row with its identity, and which.
+ */
+bool
+settings_forget(Oid topic, pg_uuid_t *uuid)
 {
 	Relation	settings = settings_table_open(RowExclusiveLock);
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	bool		isnull = true;
 
 	if (settings == NULL)
-		return;
+		return false;
 	scan = settings_row_scan(settings, topic);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
+	{
+		Datum		value = heap_getattr(tuple, SETTINGS_UUID, RelationGetDescr(settings),
+										 &isnull);
+
+		if (!isnull)
+			*uuid = *DatumGetUUIDP(value);
 		CatalogTupleDelete(settings, &tuple->t_self);
+	}
 	systable_endscan(scan);
 	table_close(settings, NoLock);
+	return !isnull;
 }
 
 /* ---------- settings in force ---------- */
@@ -528,6 +541,7 @@ pgtopic_settings_changed(PG_FUNCTION_ARGS)
 		if (isnull || !relid_is_topic(topic))
 			continue;
 		CacheInvalidateRelcacheByRelid(topic);
+		topic_note_change();
 		if (TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
 		{
 			Datum		log_ends = heap_getattr(rows[i], SETTINGS_LOG_ENDS,

@@ -29,6 +29,8 @@
 
 topic_flush_hook_type topic_flush_hook = NULL;
 topic_pending_hook_type topic_pending_hook = NULL;
+topic_changed_hook_type topic_changed_hook = NULL;
+topic_dropped_hook_type topic_dropped_hook = NULL;
 
 const TopicColumnDef topic_columns[TOPIC_NATTS] = {
 	{"partition", "pg_catalog.int4"},

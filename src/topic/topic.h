@@ -50,6 +50,21 @@ typedef bool (*topic_pending_hook_type) (Oid topic);
 extern topic_flush_hook_type topic_flush_hook;
 extern topic_pending_hook_type topic_pending_hook;
 
+/*
+ * What the group room, which lies above this one too, wants to know; set in
+ * group_init().  topic_changed_hook is called after the end of a transaction that
+ * made, altered or dropped a topic, or changed what roles may do; it must not
+ * fail, and may be called when nothing has changed after all.
+ * topic_dropped_hook is called in the transaction that drops a topic.
+ */
+typedef void (*topic_changed_hook_type) (void);
+typedef void (*topic_dropped_hook_type) (const pg_uuid_t *uuid);
+extern topic_changed_hook_type topic_changed_hook;
+extern topic_dropped_hook_type topic_dropped_hook;
+
+/* This transaction has changed topics in a way that no statement's hook sees. */
+extern void topic_note_change(void);
+
 /* Hooks that refuse what a topic cannot honour; called from _PG_init. */
 extern void topic_init(void);
 

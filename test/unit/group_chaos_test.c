@@ -87,8 +87,6 @@ random_partition(Sim *sim, int number)
 	StatePartition *partition = &sim->partitions[number];
 	StateMember *owner;
 
-	if (random_below(10) == 0)
-		partition->slot_busy = !partition->slot_busy;
 	if (partition->owner == NO_MEMBER)
 		return;
 	owner = &sim->members[partition->owner];
@@ -179,8 +177,6 @@ calm_down(Sim *sim)
 		sim->members[i].idle_since = 0;
 		end_commit(sim, i, sim->members[i].away_since == 0);
 	}
-	for (i = 0; i < sim->npartitions; i++)
-		sim->partitions[i].slot_busy = false;
 	decide(sim);
 	sim->now += SESSION;
 	decide(sim);

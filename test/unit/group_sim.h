@@ -278,7 +278,7 @@ apply_give(Sim *sim, const GroupChange *change)
 
 	must(partition->owner == NO_MEMBER);
 	must(partition->target == change->member);
-	must(!partition->slot_busy && !partition->committing && !partition->in_flight);
+	must(!partition->committing && !partition->in_flight);
 	must(!sim->removed[change->member]);
 	must(sim->members[change->member].away_since == 0);
 	for (i = 0; i < sim->npartitions; i++)

@@ -283,22 +283,6 @@ test_committing(void)
 }
 
 static void
-test_slot_busy(void)
-{
-	Sim			sim;
-
-	init_m1_m2(&sim);
-	sim.partitions[0].slot_busy = true;
-	member_of(&sim, "m1")->left = true;
-	decide(&sim);
-	ok(owned(&sim, "-222") && sim.phase == GROUP_RECONCILING && sim.sound,
-	   "a commit of unknown end: the partition waits");
-	ok(member_of(&sim, "m2")->state == MEMBER_UNRELEASED, "and its next owner is unreleased");
-	sim.partitions[0].slot_busy = false;
-	ok(decided(&sim, "give0 m2=stable@3 wake:m2"), "its end is known: given");
-}
-
-static void
 test_static(void)
 {
 	Sim			sim;
@@ -419,7 +403,6 @@ main(void)
 	test_keep();
 	test_deadlines();
 	test_committing();
-	test_slot_busy();
 	test_static();
 	test_metadata();
 	test_phase();

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * group.c
+ *	  Start-up of the group room.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "group/catalog.h"
+#include "group/group.h"
+#include "group/members.h"
+#include "group/session.h"
+#include "group/transaction.h"
+#include "topic/topic.h"
+
+/* Topics or what roles may do with them have changed. */
+static void
+topics_changed(void)
+{
+	coordinator_wake(NULL);
+}
+
+void
+group_init(void)
+{
+	members_init();
+	session_init();
+	transaction_init();
+	topic_changed_hook = topics_changed;
+	topic_dropped_hook = group_topic_dropped;
+}
