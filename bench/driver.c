@@ -22,14 +22,11 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "client.h"
+
 #include <arpa/inet.h>
-#include <libpq-fe.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #define MESSAGE_BYTES	100
 #define BATCH_MESSAGES	1000
@@ -69,55 +66,6 @@ static Client *clients;
 static pthread_barrier_t barrier;
 static int	side;				/* whose turn it is; -1 = no more turns */
 static double deadline;
-
-static double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static const char *
-setting(const char *name, const char *otherwise)
-{
-	const char *value = getenv(name);
-
-	return value ? value : otherwise;
-}
-
-static void
-check(PGconn *conn, PGresult *result, ExecStatusType expected)
-{
-	ExecStatusType status = PQresultStatus(result);
-
-	if (status != expected && !(expected == PGRES_COMMAND_OK && status == PGRES_TUPLES_OK))
-	{
-		fprintf(stderr, "driver: %s", PQerrorMessage(conn));
-		exit(1);
-	}
-	PQclear(result);
-}
-
-static PGconn *
-connect_server(void)
-{
-	PGconn	   *conn = PQconnectdb("");
-
-	if (PQstatus(conn) != CONNECTION_OK)
-	{
-		fprintf(stderr, "driver: %s", PQerrorMessage(conn));
-		exit(1);
-	}
-	return conn;
-}
-
-static void
-run(PGconn *conn, const char *sql)
-{
-	check(conn, PQexec(conn, sql), PGRES_COMMAND_OK);
-}
 
 /* ---------- what is sent ---------- */
 
