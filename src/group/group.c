@@ -27,6 +27,7 @@ void
 group_init(void)
 {
 	members_init();
+	catalog_init();
 	session_init();
 	transaction_init();
 	topic_changed_hook = topics_changed;
