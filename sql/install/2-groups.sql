@@ -114,7 +114,7 @@ COMMENT ON FUNCTION topic.consumer_groups_to_dump() IS
 
 CREATE FUNCTION topic.group_grants_to_dump() RETURNS SETOF topic.group_grants
 LANGUAGE sql VOLATILE PARALLEL RESTRICTED AS $$
-	SELECT g.group_id, NULL::pg_catalog.oid, g.privilege, pg_catalog.coalesce(r.rolname, 'public')
+	SELECT g.group_id, NULL::pg_catalog.oid, g.privilege, COALESCE(r.rolname, 'public')
 	FROM topic.group_grants g
 		LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) g.grantee
 	WHERE g.grantee OPERATOR(pg_catalog.=) 0 OR r.rolname IS NOT NULL
