@@ -119,15 +119,63 @@ contestant_prepare(const Contestant *contestant, PGconn *conn, const char *name)
 }
 
 /* Parameters go as text, results come binary. */
-PGresult *
-statement_run(PGconn *conn, const Statement *statement, const char *const *values)
+static void
+statement_send(PGconn *conn, const Statement *statement, const char *const *values)
 {
 	const char *own[MAX_PARAMETERS];
 
 	for (int i = 0; i < statement->nparameters; i++)
 		own[i] = values[statement->parameters[i]];
-	return checked(conn, PQexecPrepared(conn, statement->name, statement->nparameters, own,
-										NULL, NULL, 1), PGRES_COMMAND_OK);
+	if (!PQsendQueryPrepared(conn, statement->name, statement->nparameters, own, NULL, NULL, 1))
+	{
+		fprintf(stderr, "%s", PQerrorMessage(conn));
+		exit(1);
+	}
+}
+
+/* The next result, and the end of it. */
+static PGresult *
+next_result(PGconn *conn, ExecStatusType expected)
+{
+	PGresult   *result = checked(conn, PQgetResult(conn), expected);
+
+	if (expected != PGRES_PIPELINE_SYNC)
+		PQclear(PQgetResult(conn));
+	return result;
+}
+
+PGresult *
+statement_run(PGconn *conn, const Statement *statement, const char *const *values)
+{
+	statement_send(conn, statement, values);
+	return next_result(conn, PGRES_COMMAND_OK);
+}
+
+/*
+ * The same, together with a BEGIN in front of it or a COMMIT behind it: no
+ * client that is in a hurry waits for these alone.
+ */
+static PGresult *
+run_with(Consumer *consumer, const Statement *statement, const char *begin, const char *end)
+{
+	PGconn	   *conn = consumer->conn;
+	PGresult   *result;
+
+	PQenterPipelineMode(conn);
+	if (begin)
+		PQsendQueryPrepared(conn, begin, 0, NULL, NULL, NULL, 0);
+	statement_send(conn, statement, consumer->values);
+	if (end)
+		PQsendQueryPrepared(conn, end, 0, NULL, NULL, NULL, 0);
+	PQpipelineSync(conn);
+	if (begin)
+		PQclear(next_result(conn, PGRES_COMMAND_OK));
+	result = next_result(conn, PGRES_COMMAND_OK);
+	if (end)
+		PQclear(next_result(conn, PGRES_COMMAND_OK));
+	PQclear(next_result(conn, PGRES_PIPELINE_SYNC));
+	PQexitPipelineMode(conn);
+	return result;
 }
 
 void
@@ -141,7 +189,12 @@ consumer_open(Consumer *consumer, const Contestant *contestant, const char *grou
 	consumer->next = contestant_prepare(contestant, consumer->conn, "next");
 	consumer->fetch = contestant_prepare(contestant, consumer->conn, "fetch");
 	consumer->commit = contestant_prepare(contestant, consumer->conn, "commit");
-	consumer->in_transaction = transaction && strncmp(transaction->sql, "yes", 3) == 0;
+	if (transaction)
+	{
+		consumer->in_transaction = true;
+		check(consumer->conn, PQprepare(consumer->conn, "begin", "BEGIN", 0, NULL), PGRES_COMMAND_OK);
+		check(consumer->conn, PQprepare(consumer->conn, "end", "COMMIT", 0, NULL), PGRES_COMMAND_OK);
+	}
 
 	/* A batch of PgQ is as large as its tick made it. */
 	consumer->ids = malloc((size_t) (n > 200000 ? n : 200000) * (ID_DIGITS + 1) + 3);
@@ -167,11 +220,10 @@ bigint_at(const PGresult *result, int row)
 	return (int64_t) be64toh(network);
 }
 
-/* False if there is no batch.  PgQ only. */
+/* False if there is no batch. */
 static bool
-next_batch(Consumer *consumer)
+read_batch(Consumer *consumer, PGresult *result)
 {
-	PGresult   *result = statement_run(consumer->conn, &consumer->next, consumer->values);
 	bool		found = PQntuples(result) > 0 && !PQgetisnull(result, 0, 0);
 
 	if (found)
@@ -182,9 +234,8 @@ next_batch(Consumer *consumer)
 
 /* What a client does with messages at least: it looks at each of them. */
 static int
-fetch(Consumer *consumer)
+read_messages(Consumer *consumer, PGresult *result)
 {
-	PGresult   *result = statement_run(consumer->conn, &consumer->fetch, consumer->values);
 	int			messages = PQntuples(result);
 	char	   *to = consumer->ids;
 	int64_t		last = 0;
@@ -210,18 +261,21 @@ fetch(Consumer *consumer)
 int
 consumer_turn(Consumer *consumer)
 {
-	int			messages = 0;
+	const char *begin = consumer->in_transaction ? "begin" : NULL;
+	const char *end = consumer->in_transaction ? "end" : NULL;
 	bool		found = true;
+	int			messages = 0;
 
-	if (consumer->in_transaction)
-		run(consumer->conn, "BEGIN");
 	if (consumer->next.name)
-		found = next_batch(consumer);
+	{
+		found = read_batch(consumer, run_with(consumer, &consumer->next, begin, NULL));
+		begin = NULL;
+	}
 	if (found)
-		messages = fetch(consumer);
+		messages = read_messages(consumer, run_with(consumer, &consumer->fetch, begin, NULL));
 	if (consumer->commit.name && (messages > 0 || (consumer->next.name && found)))
-		PQclear(statement_run(consumer->conn, &consumer->commit, consumer->values));
-	if (consumer->in_transaction)
+		PQclear(run_with(consumer, &consumer->commit, NULL, end));
+	else if (end)
 		run(consumer->conn, "COMMIT");
 	return messages;
 }

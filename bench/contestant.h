@@ -7,7 +7,7 @@
  * are measure.py's; a program reads what a client says over and over:
  *
  *	session		once per connection
- *	transaction	"yes": the next three are one transaction
+ *	transaction	is there: the next three are one transaction
  *	next		gives :batch, or NULL: nothing there
  *	fetch		messages; the first column is a bigint, the last one the message
  *	commit		forgets or remembers what was fetched
