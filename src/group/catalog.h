@@ -17,6 +17,7 @@
 #ifndef PGTOPIC_GROUP_CATALOG_H
 #define PGTOPIC_GROUP_CATALOG_H
 
+#include "compat.h"
 #include "log/slots.h"
 #include "storage/itemptr.h"
 #include "storage/lockdefs.h"
