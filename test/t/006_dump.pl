@@ -149,6 +149,65 @@ sub contents_of
 		q{SELECT count(*), md5(string_agg(t::text, ';' ORDER BY log_offset)) FROM bare t WHERE convert_from(value, 'UTF8') <> 'new'});
 }
 
+# consumer groups: owners and grants by name, committed offsets out of their
+# slots, lost messages and metadata; what the roles of another server lack
+$node->safe_psql('postgres', q{
+CREATE ROLE clerk;
+CREATE ROLE auditor;
+SELECT topic.create_group('billing', 'clerk');
+SELECT topic.create_group('plain');
+SELECT topic.grant_group('billing', 'auditor');
+SELECT topic.grant_group('billing', 'public', 'DESCRIBE');
+SELECT topic.reset_offsets('billing', 'app.orders', 'earliest');
+SELECT topic.reset_offsets('billing', 'app.orders', '+150', 1);
+SELECT topic.delete_records('app.orders', 1, 290);
+SELECT topic.reset_offsets('billing', 'app.orders', '+5', 1);
+SELECT topic.reset_offsets('plain', 'bare', 'latest');
+SELECT topic.reset_offsets('billing', 'empty', '0', 3);
+});
+
+sub groups_of
+{
+	my ($database) = @_;
+	return $node->safe_psql($database, q{
+SELECT * FROM topic.groups ORDER BY 1;
+SELECT group_id, grantee::regrole, privilege FROM topic.group_grants ORDER BY 1, grantee::regrole::text COLLATE "C", 3;
+SELECT group_id, topic, partition, committed_offset, lost FROM topic.lag ORDER BY 1, topic COLLATE "C", 3;
+SELECT count(*) FILTER (WHERE log_offset IS NOT NULL OR lost IS NOT NULL), count(*) = count(DISTINCT slot), count(*) = count(DISTINCT key)
+	FROM topic.group_offsets;
+});
+}
+
+my $groups = groups_of('postgres');
+like($groups, qr/billing\|app\.orders\|1\|292\|/, 'groups to dump');
+$node->command_ok([ 'pg_dump', '-Fd', '-f', "$dir/groups", 'postgres' ], 'pg_dump with groups');
+$node->safe_psql('postgres', 'CREATE DATABASE groups TEMPLATE template0');
+$node->command_ok([ 'pg_restore', '-j4', '--exit-on-error', '-d', 'groups', "$dir/groups" ], 'pg_restore with groups');
+is(groups_of('groups'), $groups, 'groups, grants and committed offsets');
+is($node->safe_psql('groups', q{SELECT * FROM topic.reset_offsets('billing', 'app.orders', '+1', 1)}), '1|292|293',
+	'a restored offset is the group\'s');
+
+# tables one by one, the offsets before their groups and topics
+$node->safe_psql('postgres', 'CREATE DATABASE bits TEMPLATE template0');
+$node->command_ok([ 'pg_restore', '--section=pre-data', '--exit-on-error', '-d', 'bits', "$dir/groups" ], 'definitions');
+for my $table ('group_offsets', 'group_grants', 'consumer_groups', 'settings')
+{
+	$node->command_ok([ 'pg_restore', '--data-only', '-n', 'topic', '-t', $table, '--exit-on-error', '-d', 'bits', "$dir/groups" ],
+		"pg_restore of $table alone");
+}
+is($node->safe_psql('bits', q{SELECT log_offset FROM topic.committed('billing') WHERE topic = 'app.orders' AND partition = 1}),
+	'292', 'offsets before groups and topics');
+
+# roles that are not there
+$node->safe_psql('postgres', 'SELECT topic.delete_group(\'billing\'); DROP ROLE clerk, auditor;');
+$node->safe_psql('groups', 'SELECT topic.delete_group(\'billing\');');
+$node->safe_psql('postgres', 'CREATE DATABASE strangers TEMPLATE template0');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', 'strangers', "$dir/groups" ], 'pg_restore without some roles');
+is($node->safe_psql('strangers', q{
+SELECT g.owner = pg_get_userbyid(d.datdba) FROM topic.groups g, pg_database d
+	WHERE group_id = 'billing' AND datname = current_database();
+SELECT count(*), min(grantee::int) FROM topic.group_grants}), "t\n1|0", 'groups of roles that are not there');
+
 $node->stop;
 log_is_clean($node);
 done_testing();
