@@ -28,6 +28,8 @@ typedef enum MessageFormat
 	MESSAGE_JSON				/* key text, value jsonb */
 } MessageFormat;
 
+#define MESSAGE_FORMATS			3
+
 /* Columns of topic.message, message_text and message_json. */
 #define MESSAGE_NATTS			7
 typedef enum MessageColumn
@@ -95,5 +97,29 @@ extern void consumer_wait_begin_keys(ConsumerWait *wait, const NotifyKey *keys,
 									 int nkeys, int64 timeout_ms);
 extern bool consumer_wait(ConsumerWait *wait);
 extern void consumer_wait_end(void);
+
+/* ---------- message_scan.c: functions in FROM without a copy ---------- */
+
+/*
+ * A function that returns rows of topic.message, and how a scan in its place
+ * gets them.  All of a call lives in the memory context in which it is opened.
+ */
+typedef struct MessageSource
+{
+	const char *name;			/* of the plan node, in EXPLAIN */
+	int			nargs;
+	PGFunction	functions[MESSAGE_FORMATS]; /* by MessageFormat; NULL = none */
+
+	/* Makes the call; it need not make keys and values that nobody wants. */
+	void	   *(*open) (const NullableDatum *args, MessageFormat format,
+						 bool want_key, bool want_value);
+	/* The next row, which lasts until the next call; false at the end. */
+	bool		(*next) (void *rows, Datum *values, bool *isnull);
+	void		(*restart) (void *rows);	/* the same rows again */
+	void		(*close) (void *rows);
+} MessageSource;
+
+/* From _PG_init; the source is not copied. */
+extern void message_source_register(const MessageSource *source);
 
 #endif							/* PGTOPIC_CONSUMER_H */

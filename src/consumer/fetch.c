@@ -18,7 +18,6 @@
 #include "access/xlog.h"
 #include "acl/acl.h"
 #include "consumer/consumer.h"
-#include "consumer/fetch.h"
 #include "errors.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -30,16 +29,61 @@ PG_FUNCTION_INFO_V1(pgtopic_fetch);
 PG_FUNCTION_INFO_V1(pgtopic_fetch_text);
 PG_FUNCTION_INFO_V1(pgtopic_fetch_json);
 
+/* (topic, partition, from_offset, max_messages, timeout, max_bytes) */
+#define FETCH_NARGS			6
+
+typedef struct Fetch
+{
+	/* what is asked for */
+	Relation	topic;
+	int32		partition;
+	RecordOffset from_offset;
+	int32		max_messages;
+	int64		timeout_ms;
+	int32		max_bytes;
+	bool		want_key;		/* true unless the caller says otherwise */
+	bool		want_value;
+	MessageWriter writer;
+
+	/* how far it is */
+	MemoryContext context;		/* of all that lives as long as the fetch */
+	Snapshot	snapshot;		/* registered; what the rows are judged by */
+	LaneReader *reader;			/* NULL: there is nothing */
+	LaneRecord	record;
+	bool		started;
+	int32		found;
+	int64		bytes;
+} Fetch;
+
 static Datum fetch_rows(FunctionCallInfo fcinfo, MessageFormat format);
+static void fetch_open(Fetch *fetch, const NullableDatum *args, MessageFormat format);
+static bool fetch_next(Fetch *fetch);
+static void fetch_close(Fetch *fetch);
 static void fetch_start(Fetch *fetch);
 static bool fetch_look(Fetch *fetch, Snapshot snapshot);
 static void fetch_forget(Fetch *fetch);
 static void check_offset_in_log(const Fetch *fetch, const LaneInfo *bounds);
 
+static void *open_source(const NullableDatum *args, MessageFormat format,
+						 bool want_key, bool want_value);
+static bool next_of_source(void *rows, Datum *values, bool *isnull);
+static void restart_source(void *rows);
+static void close_source(void *rows);
+
+static const MessageSource fetch_source = {
+	.name = "Topic Fetch",
+	.nargs = FETCH_NARGS,
+	.functions = {pgtopic_fetch, pgtopic_fetch_text, pgtopic_fetch_json},
+	.open = open_source,
+	.next = next_of_source,
+	.restart = restart_source,
+	.close = close_source
+};
+
 void
 consumer_init(void)
 {
-	fetch_scan_init();
+	message_source_register(&fetch_source);
 }
 
 Datum
@@ -83,7 +127,11 @@ fetch_rows(FunctionCallInfo fcinfo, MessageFormat format)
 	return (Datum) 0;
 }
 
-void
+/*
+ * Checks arguments and permission, and opens the topic.  The fetch lives in
+ * the current memory context.
+ */
+static void
 fetch_open(Fetch *fetch, const NullableDatum *args, MessageFormat format)
 {
 	static const char *const names[FETCH_NARGS] = {
@@ -123,7 +171,11 @@ fetch_open(Fetch *fetch, const NullableDatum *args, MessageFormat format)
 	message_writer_init(&fetch->writer, fetch->topic, format);
 }
 
-bool
+/*
+ * The next record into fetch->record.  The first call waits, if there is
+ * nothing and the caller has time.  Errors: TP001, and the reader's.
+ */
+static bool
 fetch_next(Fetch *fetch)
 {
 	if (!fetch->started)
@@ -145,23 +197,7 @@ fetch_next(Fetch *fetch)
 	return true;
 }
 
-void
-fetch_restart(Fetch *fetch)
-{
-	if (!fetch->started)
-		return;
-
-	fetch->found = 0;
-	fetch->bytes = 0;
-	if (fetch->reader != NULL)
-	{
-		lane_reader_seek(fetch->reader, fetch->from_offset);
-		if (!lane_reader_next(fetch->reader, &fetch->record))
-			fetch_forget(fetch);
-	}
-}
-
-void
+static void
 fetch_close(Fetch *fetch)
 {
 	fetch_forget(fetch);
@@ -259,4 +295,54 @@ check_offset_in_log(const Fetch *fetch, const LaneInfo *bounds)
 			 below ?
 			 errhint("Go on at the log start offset: the messages before it are gone.") :
 			 errhint("Go on at the log end offset, and check where the offset comes from.")));
+}
+
+/* ---------- the same for the scan ---------- */
+
+static void *
+open_source(const NullableDatum *args, MessageFormat format,
+			bool want_key, bool want_value)
+{
+	Fetch	   *fetch = palloc(sizeof(Fetch));
+
+	fetch_open(fetch, args, format);
+	fetch->want_key = want_key;
+	fetch->want_value = want_value;
+	return fetch;
+}
+
+static bool
+next_of_source(void *rows, Datum *values, bool *isnull)
+{
+	Fetch	   *fetch = rows;
+
+	if (!fetch_next(fetch))
+		return false;
+	message_values(&fetch->writer, fetch->partition, &fetch->record, values, isnull);
+	return true;
+}
+
+/* With the same snapshot. */
+static void
+restart_source(void *rows)
+{
+	Fetch	   *fetch = rows;
+
+	if (!fetch->started)
+		return;
+
+	fetch->found = 0;
+	fetch->bytes = 0;
+	if (fetch->reader != NULL)
+	{
+		lane_reader_seek(fetch->reader, fetch->from_offset);
+		if (!lane_reader_next(fetch->reader, &fetch->record))
+			fetch_forget(fetch);
+	}
+}
+
+static void
+close_source(void *rows)
+{
+	fetch_close(rows);
 }

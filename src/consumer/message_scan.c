@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * fetch_scan.c
- *	  FROM topic.fetch(...) as a scan of the log.
+ * message_scan.c
+ *	  FROM topic.fetch(...), topic.consume(...) and the like as a scan.
  *
  * PostgreSQL stores all that a function in FROM returns before it uses the first
  * row: a copy of every message.  The scan here takes the function's place in
- * a query's plan, and hands on messages as they are read.  Where it cannot do
- * so it leaves the function alone; the rows are the same.
+ * a query's plan, and hands on messages as their source gives them.  Where it
+ * cannot do so it leaves the function alone; the rows are the same.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -17,7 +17,7 @@
 #include "catalog/namespace.h"
 #include "commands/explain.h"
 #include "compat.h"
-#include "consumer/fetch.h"
+#include "consumer/consumer.h"
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -25,6 +25,7 @@
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -33,84 +34,103 @@
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
-typedef struct FetchScanState
+#define MAX_SOURCES		4
+#define MAX_ARGS		8
+
+/* A source, and its entry points as PostgreSQL wants them: by name. */
+typedef struct RegisteredSource
+{
+	const MessageSource *source;
+	CustomPathMethods path;
+	CustomScanMethods scan;
+	CustomExecMethods exec;
+} RegisteredSource;
+
+typedef struct MessageScanState
 {
 	CustomScanState css;
+	const MessageSource *source;
 	SetExprState *call;			/* the function, for its checks and arguments */
+	Bitmapset  *params;			/* that the arguments depend on */
 	MessageFormat format;
 	bool		want_key;
 	bool		want_value;
-	MemoryContext context;		/* of the fetch; NULL = none is open */
-	Fetch		fetch;
-} FetchScanState;
+	MemoryContext context;		/* of the call; NULL = none is under way */
+	void	   *rows;
+} MessageScanState;
+
+static RegisteredSource sources[MAX_SOURCES];
+static int	nsources = 0;
 
 static set_rel_pathlist_hook_type prev_set_rel_pathlist_hook = NULL;
 
-static void fetch_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
-								   RangeTblEntry *rte);
-static Plan *fetch_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
-							 List *tlist, List *clauses, List *custom_plans);
-static Node *fetch_create_state(CustomScan *cscan);
-static void fetch_begin_scan(CustomScanState *node, EState *estate, int eflags);
-static TupleTableSlot *fetch_exec_scan(CustomScanState *node);
-static void fetch_end_scan(CustomScanState *node);
-static void fetch_rescan(CustomScanState *node);
-static void fetch_explain_scan(CustomScanState *node, List *ancestors,
-							   ExplainState *es);
-
-static const CustomPathMethods fetch_path_methods = {
-	.CustomName = "Topic Fetch",
-	.PlanCustomPath = fetch_plan_path
-};
-
-static const CustomScanMethods fetch_scan_methods = {
-	.CustomName = "Topic Fetch",
-	.CreateCustomScanState = fetch_create_state
-};
-
-static const CustomExecMethods fetch_exec_methods = {
-	.CustomName = "Topic Fetch",
-	.BeginCustomScan = fetch_begin_scan,
-	.ExecCustomScan = fetch_exec_scan,
-	.EndCustomScan = fetch_end_scan,
-	.ReScanCustomScan = fetch_rescan,
-	.ExplainCustomScan = fetch_explain_scan
-};
+static void message_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
+									 RangeTblEntry *rte);
+static Plan *message_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
+							   List *tlist, List *clauses, List *custom_plans);
+static Node *message_create_state(CustomScan *cscan);
+static void message_begin_scan(CustomScanState *node, EState *estate, int eflags);
+static TupleTableSlot *message_exec_scan(CustomScanState *node);
+static void message_end_scan(CustomScanState *node);
+static void message_rescan(CustomScanState *node);
+static void message_explain_scan(CustomScanState *node, List *ancestors,
+								 ExplainState *es);
 
 void
-fetch_scan_init(void)
+message_source_register(const MessageSource *source)
 {
-	RegisterCustomScanMethods(&fetch_scan_methods);
-	prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
-	set_rel_pathlist_hook = fetch_set_rel_pathlist;
+	RegisteredSource *to = &sources[nsources];
+
+	Assert(nsources < MAX_SOURCES && source->nargs <= MAX_ARGS);
+	to->source = source;
+	to->path.CustomName = source->name;
+	to->path.PlanCustomPath = message_plan_path;
+	to->scan.CustomName = source->name;
+	to->scan.CreateCustomScanState = message_create_state;
+	to->exec.CustomName = source->name;
+	to->exec.BeginCustomScan = message_begin_scan;
+	to->exec.ExecCustomScan = message_exec_scan;
+	to->exec.EndCustomScan = message_end_scan;
+	to->exec.ReScanCustomScan = message_rescan;
+	to->exec.ExplainCustomScan = message_explain_scan;
+	RegisterCustomScanMethods(&to->scan);
+
+	if (nsources++ == 0)
+	{
+		prev_set_rel_pathlist_hook = set_rel_pathlist_hook;
+		set_rel_pathlist_hook = message_set_rel_pathlist;
+	}
 }
 
-/* Whether the function is one of ours, and in which format it returns rows. */
-static bool
-fetch_function_format(Oid funcid, MessageFormat *format)
+/* The source whose function this is, and in which format it returns rows. */
+static RegisteredSource *
+find_source(Oid funcid, MessageFormat *format)
 {
 	FmgrInfo	function;
 
 	/* Looking into the library costs more than the schema's name. */
 	if (get_func_namespace(funcid) != get_namespace_oid("topic", true))
-		return false;
+		return NULL;
 
 	fmgr_info(funcid, &function);
-	if (function.fn_addr == pgtopic_fetch)
-		*format = MESSAGE_BYTES;
-	else if (function.fn_addr == pgtopic_fetch_text)
-		*format = MESSAGE_TEXT;
-	else if (function.fn_addr == pgtopic_fetch_json)
-		*format = MESSAGE_JSON;
-	else
-		return false;
-	return true;
+	for (int i = 0; i < nsources; i++)
+	{
+		for (int j = 0; j < MESSAGE_FORMATS; j++)
+		{
+			if (function.fn_addr == sources[i].source->functions[j])
+			{
+				*format = (MessageFormat) j;
+				return &sources[i];
+			}
+		}
+	}
+	return NULL;
 }
 
 /* The call that a range table entry consists of, if it is one to replace. */
 static FuncExpr *
-fetch_call(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte,
-		   MessageFormat *format)
+message_call(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte,
+			 RegisteredSource **source, MessageFormat *format)
 {
 	RangeTblFunction *function;
 	FuncExpr   *call;
@@ -123,8 +143,9 @@ fetch_call(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte,
 	if (!IsA(function->funcexpr, FuncExpr))
 		return NULL;
 	call = (FuncExpr *) function->funcexpr;
-	if (!fetch_function_format(call->funcid, format) ||
-		list_length(call->args) != FETCH_NARGS || rel->max_attr != MESSAGE_NATTS)
+	*source = find_source(call->funcid, format);
+	if (*source == NULL || list_length(call->args) != (*source)->source->nargs ||
+		rel->max_attr != MESSAGE_NATTS || contain_subplans((Node *) call))
 		return NULL;
 
 	/*
@@ -140,17 +161,18 @@ fetch_call(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte,
 }
 
 static void
-fetch_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
+message_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
 					   RangeTblEntry *rte)
 {
 	CustomPath *path;
 	FuncExpr   *call;
+	RegisteredSource *source;
 	MessageFormat format;
 
 	if (prev_set_rel_pathlist_hook)
 		prev_set_rel_pathlist_hook(root, rel, rti, rte);
 
-	call = fetch_call(root, rel, rte, &format);
+	call = message_call(root, rel, rte, &source, &format);
 	if (call == NULL)
 		return;
 
@@ -174,7 +196,7 @@ fetch_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
 
 	path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
 	path->custom_private = list_make2(call, makeInteger(format));
-	path->methods = &fetch_path_methods;
+	path->methods = &source->path;
 	add_path(rel, &path->path);
 }
 
@@ -185,11 +207,19 @@ column_used(Bitmapset *attnos, int attno)
 	return bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, attnos);
 }
 
+/* From the methods of a path or plan back to the source. */
+static RegisteredSource *
+source_of(const void *methods, Size offset)
+{
+	return (RegisteredSource *) ((char *) methods - offset);
+}
+
 static Plan *
-fetch_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
-				List *tlist, List *clauses, List *custom_plans)
+message_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
+				  List *tlist, List *clauses, List *custom_plans)
 {
 	CustomScan *scan = makeNode(CustomScan);
+	RegisteredSource *source = source_of(path->methods, offsetof(RegisteredSource, path));
 	FuncExpr   *call = (FuncExpr *) linitial(path->custom_private);
 	MessageFormat format = intVal(lsecond(path->custom_private));
 	Bitmapset  *used = NULL;
@@ -206,7 +236,7 @@ fetch_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
 	scan->scan.plan.targetlist = tlist;
 	scan->scan.plan.qual = extract_actual_clauses(clauses, false);
 	scan->flags = path->flags;
-	scan->methods = &fetch_scan_methods;
+	scan->methods = &source->scan;
 	scan->custom_exprs = list_make1(call);
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -234,36 +264,56 @@ fetch_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
 }
 
 static Node *
-fetch_create_state(CustomScan *cscan)
+message_create_state(CustomScan *cscan)
 {
-	FetchScanState *state = (FetchScanState *)
-		newNode(sizeof(FetchScanState), T_CustomScanState);
+	RegisteredSource *source = source_of(cscan->methods, offsetof(RegisteredSource, scan));
+	MessageScanState *state = (MessageScanState *)
+		newNode(sizeof(MessageScanState), T_CustomScanState);
 
-	state->css.methods = &fetch_exec_methods;
+	state->css.methods = &source->exec;
+	state->source = source->source;
 	state->format = linitial_int(cscan->custom_private);
 	state->want_key = lsecond_int(cscan->custom_private);
 	state->want_value = lthird_int(cscan->custom_private);
 	return (Node *) state;
 }
 
-static void
-fetch_begin_scan(CustomScanState *node, EState *estate, int eflags)
+/* Parameters that an outer plan node sets, as FunctionScan's funcparams. */
+static bool
+collect_params(Node *node, void *context)
 {
-	FetchScanState *state = (FetchScanState *) node;
+	Bitmapset **params = context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param))
+	{
+		if (((Param *) node)->paramkind == PARAM_EXEC)
+			*params = bms_add_member(*params, ((Param *) node)->paramid);
+		return false;
+	}
+	return expression_tree_walker(node, collect_params, context);
+}
+
+static void
+message_begin_scan(CustomScanState *node, EState *estate, int eflags)
+{
+	MessageScanState *state = (MessageScanState *) node;
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 
 	/* Checks EXECUTE on the function, as if it were to be called. */
 	state->call = ExecInitTableFunctionResult(linitial(scan->custom_exprs),
 											  node->ss.ps.ps_ExprContext,
 											  &node->ss.ps);
+	(void) collect_params(linitial(scan->custom_exprs), &state->params);
 }
 
-/* Evaluates the arguments and opens the fetch. */
+/* Evaluates the arguments and makes the call. */
 static void
-open_fetch(FetchScanState *state)
+open_call(MessageScanState *state)
 {
 	ExprContext *econtext = state->css.ss.ps.ps_ExprContext;
-	NullableDatum args[FETCH_NARGS];
+	NullableDatum args[MAX_ARGS];
 	MemoryContext old;
 	ListCell   *lc;
 	int			i = 0;
@@ -276,21 +326,20 @@ open_fetch(FetchScanState *state)
 	}
 
 	state->context = AllocSetContextCreate(econtext->ecxt_per_query_memory,
-										   "pgtopic fetch", ALLOCSET_DEFAULT_SIZES);
+										   "pgtopic messages", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(state->context);
-	fetch_open(&state->fetch, args, state->format);
-	state->fetch.want_key = state->want_key;
-	state->fetch.want_value = state->want_value;
+	state->rows = state->source->open(args, state->format, state->want_key,
+									  state->want_value);
 	MemoryContextSwitchTo(old);
 }
 
 static void
-close_fetch(FetchScanState *state)
+close_call(MessageScanState *state)
 {
 	if (state->context == NULL)
 		return;
 
-	fetch_close(&state->fetch);
+	state->source->close(state->rows);
 	MemoryContextDelete(state->context);
 	state->context = NULL;
 }
@@ -300,26 +349,22 @@ close_fetch(FetchScanState *state)
  * would be asked there for a row that only a relation has.
  */
 static TupleTableSlot *
-fetch_exec_scan(CustomScanState *node)
+message_exec_scan(CustomScanState *node)
 {
-	FetchScanState *state = (FetchScanState *) node;
+	MessageScanState *state = (MessageScanState *) node;
 	ExprContext *econtext = node->ss.ps.ps_ExprContext;
 	ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	Fetch	   *fetch = &state->fetch;
 
 	ResetExprContext(econtext);
 	if (state->context == NULL)
-		open_fetch(state);
+		open_call(state);
 
 	for (;;)
 	{
 		ExecClearTuple(slot);
-		if (!fetch_next(fetch))
+		if (!state->source->next(state->rows, slot->tts_values, slot->tts_isnull))
 			return projection ? ExecClearTuple(projection->pi_state.resultslot) : slot;
-
-		message_values(&fetch->writer, fetch->partition, &fetch->record,
-					   slot->tts_values, slot->tts_isnull);
 		ExecStoreVirtualTuple(slot);
 
 		econtext->ecxt_scantuple = slot;
@@ -333,27 +378,27 @@ fetch_exec_scan(CustomScanState *node)
 }
 
 static void
-fetch_end_scan(CustomScanState *node)
+message_end_scan(CustomScanState *node)
 {
-	close_fetch((FetchScanState *) node);
+	close_call((MessageScanState *) node);
 }
 
 static void
-fetch_rescan(CustomScanState *node)
+message_rescan(CustomScanState *node)
 {
-	FetchScanState *state = (FetchScanState *) node;
+	MessageScanState *state = (MessageScanState *) node;
 
 	ExecClearTuple(node->ss.ss_ScanTupleSlot);
 
 	/* Like a function, it is called again only for other arguments. */
-	if (node->ss.ps.chgParam != NULL)
-		close_fetch(state);
+	if (bms_overlap(node->ss.ps.chgParam, state->params))
+		close_call(state);
 	else if (state->context != NULL)
-		fetch_restart(&state->fetch);
+		state->source->restart(state->rows);
 }
 
 static void
-fetch_explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
+message_explain_scan(CustomScanState *node, List *ancestors, ExplainState *es)
 {
 	CustomScan *scan = (CustomScan *) node->ss.ps.plan;
 	List	   *context = set_deparse_context_plan(es->deparse_cxt,
