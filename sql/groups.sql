@@ -45,9 +45,9 @@ SELECT topic.create_group('readonly');
 ROLLBACK;
 BEGIN;
 SELECT topic.create_group('rolled back');
-SELECT group_id FROM topic.groups ORDER BY 1;
+SELECT group_id FROM topic.groups WHERE group_id ~ '^(bill|ship|roll)' ORDER BY 1;
 ROLLBACK;
-SELECT group_id, state, assignor, members, owner = current_user AS mine FROM topic.groups ORDER BY 1;
+SELECT group_id, state, assignor, members, owner = current_user AS mine FROM topic.groups WHERE group_id ~ '^(bill|ship|roll)' ORDER BY 1;
 SET ROLE regress_group_owner;
 SELECT try($$SELECT topic.create_group('for another', 'regress_group_reader')$$);
 RESET ROLE;
@@ -95,7 +95,7 @@ SELECT topic.grant_group('shipping', 'public', 'DELETE');
 SELECT * FROM matrix();
 SELECT topic.revoke_group('shipping', 'public', 'ALL');
 SELECT topic.grant_group('shipping', 'regress_group_heir', 'ALL');
-SELECT group_id, grantee::regrole, privilege FROM topic.group_grants ORDER BY grantee::regrole::text COLLATE "C", privilege COLLATE "C";
+SELECT group_id, grantee::regrole, privilege FROM topic.group_grants WHERE group_id = 'shipping' ORDER BY grantee::regrole::text COLLATE "C", privilege COLLATE "C";
 SELECT state_of($$SELECT topic.grant_group('shipping', 'regress_group_reader', 'WRITE')$$);
 SELECT state_of($$SELECT topic.revoke_group('shipping', 'regress_group_reader', '')$$);
 SELECT state_of($$SELECT topic.grant_group('shipping', 'nobody_here')$$);
@@ -118,7 +118,7 @@ RESET ROLE;
 GRANT regress_group_heir TO regress_group_owner;
 SET ROLE regress_group_owner;
 SELECT topic.alter_group_owner('shipping', 'regress_group_heir');
-SELECT group_id, owner FROM topic.groups ORDER BY 1;
+SELECT group_id, owner FROM topic.groups WHERE group_id ~ '^(bill|ship|roll)' ORDER BY 1;
 RESET ROLE;
 SELECT state_of($$SELECT topic.alter_group_owner('no such group', 'regress_group_heir')$$);
 SELECT topic.alter_group_owner('shipping', 'regress_group_owner');
@@ -176,21 +176,22 @@ SELECT committed_offset, log_end_offset, lag, lost FROM topic.lag WHERE group_id
 -- lag shows topics that one may see
 SELECT topic.grant_group('shipping', 'regress_group_stranger', 'DESCRIBE');
 SET ROLE regress_group_stranger;
-SELECT * FROM topic.lag;
+SELECT * FROM topic.lag WHERE group_id = 'shipping';
 RESET ROLE;
 SET ROLE regress_group_owner;
-SELECT DISTINCT topic FROM topic.lag;
+SELECT DISTINCT topic FROM topic.lag WHERE group_id = 'shipping';
 RESET ROLE;
 SET ROLE regress_group_monitor;
 SELECT DISTINCT topic FROM topic.lag WHERE topic LIKE 'groups\_test%' ORDER BY 1;
 RESET ROLE;
 
 -- deleting offsets and groups frees slots, which the next one takes with another key
+SELECT count(*) AS free FROM topic.free_slots \gset
 SELECT topic.delete_offsets('shipping', 'orders');
 SELECT topic, partition FROM topic.committed('shipping');
-SELECT count(*) FROM topic.free_slots;
+SELECT count(*) - :free AS freed FROM topic.free_slots;
 SELECT * FROM topic.reset_offsets('billing', 'orders', '3', 0);
-SELECT count(*) FROM topic.free_slots;
+SELECT count(*) - :free AS freed FROM topic.free_slots;
 BEGIN;
 SELECT topic.delete_offsets('billing', 'orders');
 SELECT * FROM topic.reset_offsets('billing', 'orders', '4', 0);
@@ -200,7 +201,7 @@ SELECT state_of($$SELECT topic.delete_offsets('billing', 'missing')$$);
 SELECT state_of($$SELECT topic.delete_offsets('no such group', 'orders')$$);
 SELECT state_of($$SELECT topic.delete_group('no such group')$$);
 SELECT topic.delete_group('billing');
-SELECT count(*) FROM topic.free_slots;
+SELECT count(*) - :free AS freed FROM topic.free_slots;
 SELECT count(*) = count(DISTINCT slot) AS every_slot_once
 	FROM (SELECT slot FROM topic.free_slots UNION ALL SELECT slot FROM topic.group_offsets) s;
 

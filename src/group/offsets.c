@@ -254,11 +254,15 @@ offset_ensure_slot(const char *group_id, const pg_uuid_t *topic, int32 partition
 	Relation	rel;
 
 	group_lock_rows(group_id, AccessShareLock);
-	group_ensure_row(group_id);
 	rel = table_of_room_open("group_offsets", RowExclusiveLock);
-	while (!find_slot(rel, group_id, topic, partition, slot, key) &&
-		   !make_slot(rel, group_id, topic, partition, slot, key))
+	while (!find_slot(rel, group_id, topic, partition, slot, key))
+	{
 		CHECK_FOR_INTERRUPTS();
+		/* A group with offsets has a row. */
+		group_ensure_row(group_id);
+		if (make_slot(rel, group_id, topic, partition, slot, key))
+			break;
+	}
 	table_close(rel, NoLock);
 }
 

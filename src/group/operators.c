@@ -68,12 +68,11 @@ pgtopic_create_group(PG_FUNCTION_ARGS)
 {
 	char	   *group_id = text_argument(fcinfo, 0, "group_id");
 	Oid			owner = get_role_oid(name_argument(fcinfo, 1, "owner"), false);
-	GroupRow	row;
 
 	group_check_id(group_id);
 	acl_check_group_new_owner(owner);
 	log_check_writable("topic.create_group()");
-	if (group_find(group_id, &row) || !group_make(group_id, owner))
+	if (!group_make(group_id, owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("consumer group \"%s\" already exists", group_id)));

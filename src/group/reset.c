@@ -262,6 +262,10 @@ pgtopic_reset_offsets(PG_FUNCTION_ARGS)
 	{
 		log_check_writable("topic.reset_offsets()");
 		require_empty_group(reset.group_id);
+
+		/* Waits for one that deletes the group or its offsets; then looks again. */
+		group_lock_rows(reset.group_id, AccessShareLock);
+		(void) group_check(reset.group_id, GROUP_READ, false);
 	}
 
 	InitMaterializedSRF(fcinfo, 0);
