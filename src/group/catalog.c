@@ -176,6 +176,31 @@ group_ensure_row(const char *group_id)
 	(void) group_make(group_id, GetUserId());
 }
 
+/*
+ * The owner of a group that has members and no row, because the transaction
+ * of the first subscribe rolled back: the role of a member.
+ */
+static bool
+owner_in_memory(const char *group_id, Oid *owner)
+{
+	Group	   *group = log_is_preloaded() ? group_attach(group_id, false, 0) : NULL;
+	bool		found = false;
+
+	if (group == NULL)
+		return false;
+	group_lock(group, LW_SHARED);
+	for (int i = 0; i < group->members_capacity && !found; i++)
+	{
+		GroupMember *member = member_at(group, i);
+
+		found = member->incarnation != 0;
+		*owner = member->role;
+	}
+	group_unlock(group);
+	group_detach(group);
+	return found;
+}
+
 /* ---------- permissions ---------- */
 
 static int
@@ -276,8 +301,10 @@ group_may_describe(const char *group_id)
 	AclGroupGrant *grants;
 	bool		result;
 
-	/* A group without a row belongs to whom a missing owner's would. */
-	group.owner = group_find(group_id, &row) ? row.owner : InvalidOid;
+	if (group_find(group_id, &row))
+		group.owner = row.owner;
+	else
+		(void) owner_in_memory(group_id, &group.owner);
 	group.ngrants = read_grants(group_id, &grants);
 	group.grants = grants;
 	result = acl_may_describe_group(&group, privileges_for(GROUP_DESCRIBE));
@@ -307,7 +334,12 @@ group_check(const char *group_id, GroupPrivilege privilege, bool create)
 	while (!group_find(group_id, &row))
 	{
 		if (!create || !auto_create_groups)
+		{
+			row.epoch = 0;
+			if (owner_in_memory(group_id, &row.owner))
+				break;
 			group_missing(group_id);
+		}
 		log_check_writable("topic.create_group()");
 		if (group_make(group_id, GetUserId()))
 			return 0;

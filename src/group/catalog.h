@@ -41,7 +41,8 @@ extern void group_check_id(const char *group_id);
  * (as owner, member of the owner's role, by grant; READ and DELETE imply
  * DESCRIBE).  With create, a group that is not there is created, and owned by
  * current_user, if pgtopic.auto_create_groups is on.  The creation is part of the
- * transaction, but sessions that see it in progress take it as done.  Returns
+ * transaction, but sessions that see it in progress take it as done; and a group
+ * whose creation was rolled back exists as long as it has members.  Returns
  * the epoch from which a group in memory has to start.  Errors: TP005, 42501.
  */
 extern int32 group_check(const char *group_id, GroupPrivilege privilege, bool create);

@@ -161,7 +161,8 @@ visible_groups(void)
 		CHECK_FOR_INTERRUPTS();
 		if (group == NULL && copy->nmembers > 0 && group_may_describe(copy->group_id))
 		{
-			(void) group_find(copy->group_id, &row);
+			if (!group_find(copy->group_id, &row))
+				row.owner = copy->members[0].entry.role;
 			group = visible_group(copy->group_id, row.owner, row.epoch);
 			result = lappend(result, group);
 		}
