@@ -162,13 +162,16 @@ next_number(const char *sequence)
 	return nextval_internal(relid, false);
 }
 
+/* While the extension is being dropped, one table goes before the other. */
 static void
 free_slot(int64 slot)
 {
-	Relation	rel = table_of_room_open("free_slots", RowExclusiveLock);
+	Relation	rel = table_of_room_try_open("free_slots", RowExclusiveLock);
 	Datum		values[1] = {Int64GetDatum(slot)};
 	bool		nulls[1] = {false};
 
+	if (rel == NULL)
+		return;
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 }
