@@ -175,6 +175,28 @@ SmgrZeroExtend(SMgrRelation reln, BlockNumber blkno, int nblocks)
 	pgstat_report_vacuum(RelationGetRelid(rel), false, (tuples), 0)
 #endif
 
+/* VACUUM's horizons: what nobody can ask about, and what is to be frozen. */
+#if PG_VERSION_NUM >= 160000
+#define VacuumHorizons(rel, params, oldest_xmin, freeze_limit) \
+	do { \
+		struct VacuumCutoffs cutoffs_; \
+		(void) vacuum_get_cutoffs((rel), (params), &cutoffs_); \
+		*(oldest_xmin) = cutoffs_.OldestXmin; \
+		*(freeze_limit) = cutoffs_.FreezeLimit; \
+	} while (0)
+#else
+#define VacuumHorizons(rel, params, oldest_xmin, freeze_limit) \
+	do { \
+		MultiXactId multi_[2]; \
+		(void) vacuum_set_xid_limits((rel), (params)->freeze_min_age, \
+									 (params)->freeze_table_age, \
+									 (params)->multixact_freeze_min_age, \
+									 (params)->multixact_freeze_table_age, \
+									 (oldest_xmin), &multi_[0], \
+									 (freeze_limit), &multi_[1]); \
+	} while (0)
+#endif
+
 /* The table access method's callbacks. */
 #if PG_VERSION_NUM < 160000
 #define relation_set_new_filelocator relation_set_new_filenode

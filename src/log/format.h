@@ -26,6 +26,7 @@
 #define TOPIC_LANE_PAGE_ID		0x7C02
 #define TOPIC_NODE_PAGE_ID		0x7C03
 #define TOPIC_DATA_PAGE_ID		0x7C04
+#define TOPIC_SLOTS_PAGE_ID		0x7C05	/* of access method topic_slots */
 
 #define TOPIC_META_BLOCK		0
 
@@ -186,5 +187,40 @@ StaticAssertDecl(sizeof(BatchEnvelope) == 32, "batch envelope");
 #define BATCH_HAS_NRECORDS		0x2000	/* int32; else last offset delta + 1 */
 
 #define BATCH_ENVELOPE_MAX		(32 + 4 + 8 + 4 + 14 + 4)
+
+/*
+ * Slots, in relations of access method "topic_slots": 127 a page, all of them
+ * from the start.  All-zero is a slot that was never used.
+ */
+typedef struct SlotVersion
+{
+	int64		log_offset;
+	int64		lost;
+	uint32		counter;		/* modulo 2^32 */
+	uint32		xid;			/* top-level; 0: nothing here; 2: committed */
+} SlotVersion;
+
+#define SLOT_VERSIONS			2
+
+typedef struct SlotEntry
+{
+	int64		key;			/* whose slot it is; 0 = nobody's yet */
+	SlotVersion versions[SLOT_VERSIONS];
+	uint64		unused;
+} SlotEntry;
+
+typedef struct SlotsOpaque
+{
+	uint32		unused[3];
+	uint16		unused2;
+	uint16		page_id;
+} SlotsOpaque;
+
+#define SLOTS_PER_PAGE			127
+#define SLOTS_PAGE_END			(BLCKSZ - sizeof(SlotsOpaque))
+
+StaticAssertDecl(sizeof(SlotEntry) == 64, "slot");
+StaticAssertDecl(sizeof(SlotsOpaque) == 16, "slots page special space");
+StaticAssertDecl(DATA_PAGE_START + SLOTS_PER_PAGE * sizeof(SlotEntry) <= SLOTS_PAGE_END, "slots page");
 
 #endif							/* PGTOPIC_LOG_FORMAT_H */

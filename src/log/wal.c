@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xloginsert.h"
 #include "compat.h"
 #include "log/page.h"
@@ -105,5 +106,25 @@ wal_append_one(Relation rel, Buffer buffer, AppendOne *head,
 	XLogRegisterBufData(0, (char *) record, length);
 	/* a macro until 15, which evaluates its argument twice */
 	lsn = XLogInsert(TOPIC_RMGR_ID, XLOG_TOPIC_APPEND_ONE);
+	PageSetLSN(BufferGetPage(buffer), lsn);
+}
+
+void
+wal_slots(Relation rel, Buffer buffer, bool fresh, TransactionId xid,
+		  const char *writes, int length)
+{
+	XLogRecPtr	lsn;
+
+	Assert(CritSectionCount > 0);
+	MarkBufferDirty(buffer);
+	if (!RelationNeedsWAL(rel))
+		return;
+
+	XLogBeginInsert();
+	if (xid != GetCurrentTransactionIdIfAny())
+		XLogRegisterData((char *) &xid, sizeof(xid));
+	XLogRegisterBuffer(0, buffer, REGBUF_STANDARD | (fresh ? REGBUF_WILL_INIT : 0));
+	XLogRegisterBufData(0, (char *) writes, length);
+	lsn = XLogInsert(TOPIC_RMGR_ID, XLOG_TOPIC_SLOTS);
 	PageSetLSN(BufferGetPage(buffer), lsn);
 }

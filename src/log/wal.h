@@ -5,7 +5,7 @@
  *
  * Writers change pages inside a critical section through a WalRecord, which
  * remembers what was changed where; wal_finish() logs it.  Redo of every
- * record but APPEND_ONE is: zero the page if it is a new one, copy the bytes.
+ * record but APPEND_ONE and SLOTS is: zero the page if it is a new one, copy the bytes.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -31,12 +31,19 @@
 #define XLOG_TOPIC_TRIM			0x40
 #define XLOG_TOPIC_FREEZE		0x50
 #define XLOG_TOPIC_COPY			0x60	/* rewrite of the whole relation */
+#define XLOG_TOPIC_SLOTS		0x70
 
 /*
  * APPEND_ONE.  Block 0: the tail page; block data: AppendOne, then one record
  * that is a batch of its own.  Everything else follows from the page.
  */
 #define SizeOfAppendOne (offsetof(AppendOne, flags) + sizeof(uint16))
+
+/*
+ * SLOTS.  Block 0: the page, initialised if the flag says so; block data: what
+ * slots_encode() gave.  Counters and the xid follow from page and record; main
+ * data, if there is any: the xid, where the record's is a subtransaction's.
+ */
 
 /*
  * The others.  Main data: xl_topic_change.  Blocks: every page that changed;
@@ -98,6 +105,10 @@ extern void wal_finish(WalRecord *record, Relation rel);
 /* Logs one message that was appended to the page by data_append_one(). */
 extern void wal_append_one(Relation rel, Buffer buffer, AppendOne *head,
 						   const char *record, int length);
+
+/* Logs what slots_apply() did to a page; fresh: it was initialised before. */
+extern void wal_slots(Relation rel, Buffer buffer, bool fresh, TransactionId xid,
+					  const char *writes, int length);
 
 /* xlog.c */
 extern void log_xlog_register(void);

@@ -14,6 +14,7 @@
 #include "access/xlogutils.h"
 #include "compat.h"
 #include "log/page.h"
+#include "log/slotpage.h"
 #include "log/wal.h"
 #include "storage/bufmgr.h"
 #include "storage/standby.h"
@@ -36,6 +37,37 @@ redo_append_one(XLogReaderState *record)
 		data_append_one(page, &head, xid,
 						newest + (int32) (xid - (uint32) newest),
 						data + SizeOfAppendOne, size - SizeOfAppendOne);
+		PageSetLSN(page, record->EndRecPtr);
+		MarkBufferDirty(buffer);
+	}
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+}
+
+static void
+redo_slots(XLogReaderState *record)
+{
+	Buffer		buffer;
+	bool		fresh = (XLogRecGetBlock(record, 0)->flags & BKPBLOCK_WILL_INIT) != 0;
+	bool		apply = true;
+
+	if (fresh)
+		buffer = XLogInitBufferForRedo(record, 0);
+	else
+		apply = (XLogReadBufferForRedo(record, 0, &buffer) == BLK_NEEDS_REDO);
+	if (apply)
+	{
+		Page		page = BufferGetPage(buffer);
+		Size		size;
+		char	   *data = XLogRecGetBlockData(record, 0, &size);
+		TransactionId xid = XLogRecGetXid(record);
+
+		if (XLogRecGetDataLen(record) > 0)
+			memcpy(&xid, XLogRecGetData(record), sizeof(xid));
+		if (fresh)
+			slots_page_init(page);
+		if (!slots_apply(page, xid, data, size))
+			elog(PANIC, "pgtopic: malformed slots in WAL record");
 		PageSetLSN(page, record->EndRecPtr);
 		MarkBufferDirty(buffer);
 	}
@@ -112,6 +144,9 @@ topic_redo(XLogReaderState *record)
 		case XLOG_TOPIC_APPEND_ONE:
 			redo_append_one(record);
 			break;
+		case XLOG_TOPIC_SLOTS:
+			redo_slots(record);
+			break;
 		case XLOG_TOPIC_FREEZE:
 			if (InHotStandby)
 			{
@@ -140,6 +175,38 @@ topic_redo(XLogReaderState *record)
 }
 
 static void
+slots_desc(StringInfo buf, XLogReaderState *record)
+{
+	Size		size = 0;
+	const char *data = XLogRecGetBlock(record, 0)->has_data ?
+		XLogRecGetBlockData(record, 0, &size) : NULL;
+	const char *end = data + size;
+	SlotChange	change;
+
+	if (data == NULL)
+		appendStringInfoString(buf, "full page");
+	for (const char *sep = ""; data != NULL && data < end; sep = "; ")
+	{
+		data = slot_change_decode(data, end - data, &change);
+		if (data == NULL)
+			break;
+		appendStringInfo(buf, "%sslot: %d, version: %d, offset: " INT64_FORMAT, sep,
+						 change.index, change.version, change.log_offset);
+		if (change.new_key)
+			appendStringInfo(buf, ", key: " INT64_FORMAT, change.key);
+		if (change.new_lost)
+			appendStringInfo(buf, ", lost: " INT64_FORMAT, change.lost);
+	}
+	if (XLogRecGetDataLen(record) > 0)
+	{
+		TransactionId xid;
+
+		memcpy(&xid, XLogRecGetData(record), sizeof(xid));
+		appendStringInfo(buf, ", xid: %u", xid);
+	}
+}
+
+static void
 topic_desc(StringInfo buf, XLogReaderState *record)
 {
 	uint8		info = XLogRecGetInfo(record) & ~XLR_INFO_MASK;
@@ -155,6 +222,8 @@ topic_desc(StringInfo buf, XLogReaderState *record)
 		else
 			appendStringInfoString(buf, "full page");
 	}
+	else if (info == XLOG_TOPIC_SLOTS)
+		slots_desc(buf, record);
 	else
 	{
 		xl_topic_change *change = (xl_topic_change *) XLogRecGetData(record);
@@ -187,6 +256,8 @@ topic_identify(uint8 info)
 			return "FREEZE";
 		case XLOG_TOPIC_COPY:
 			return "COPY";
+		case XLOG_TOPIC_SLOTS:
+			return "SLOTS";
 	}
 	return NULL;
 }
