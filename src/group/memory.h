@@ -11,6 +11,7 @@
 #ifndef PGTOPIC_GROUP_MEMORY_H
 #define PGTOPIC_GROUP_MEMORY_H
 
+#include "compat.h"
 #include "group/members.h"
 
 /* Whether the library is preloaded, so that there is any shared memory. */
