@@ -36,7 +36,7 @@
 #include "worker/processes.h"
 
 /* A database gets no more workers than one in this time. */
-#define RESTART_INTERVAL_MS		500
+#define RESTART_INTERVAL_MS		200
 
 /* A worker that has not looked around by then holds up the others no longer. */
 #define SETTLE_TIME_MS			1000
