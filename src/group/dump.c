@@ -186,22 +186,29 @@ pgtopic_offset_restored(PG_FUNCTION_ARGS)
 /* ---------- dumping ---------- */
 
 /*
- * A slot has the newest offset, not the one of the dump's snapshot.  What
- * was committed since is said, for it may be ahead of what the dump has of the
- * topic and of tables that were written with it.
+ * The offset that the dump's snapshot sees, so that it fits the messages and
+ * the other tables in the dump.  A slot keeps two versions only: if both are
+ * newer, the newest is better than none, and it is said.
  */
 static void
-warn_if_newer(FunctionCallInfo fcinfo, const SlotState *state)
+read_as_of_dump(FunctionCallInfo fcinfo, Relation slots, SlotState *state)
 {
-	if (TransactionIdIsNormal(state->xid) &&
-		XidInMVCCSnapshot(state->xid, GetActiveSnapshot()))
+	int64		slot = PG_GETARG_INT64(3);
+	int64		key = PG_GETARG_INT64(4);
+
+	slot_read_as_of(slots, slot, key, GetActiveSnapshot(), state);
+	if (state->found)
+		return;
+	slot_read(slots, slot, key, state);
+	if (state->found)
 		ereport(WARNING,
-				(errmsg("consumer group \"%s\" has committed an offset since the dump began",
+				(errmsg("consumer group \"%s\" has committed offsets since the dump began",
 						text_to_cstring(PG_GETARG_TEXT_PP(0))),
-				 errdetail("The dump has offset %lld in partition %d of topic %s.",
+				 errdetail("The dump has its newest offset, %lld, in partition %d of topic %s, "
+						   "which may be ahead of what the dump has of other tables.",
 						   (long long) state->value.log_offset, PG_GETARG_INT32(2),
 						   DatumGetCString(DirectFunctionCall1(uuid_out, PG_GETARG_DATUM(1)))),
-				 errhint("Stop the group's consumers while you dump, or dump a standby or a base backup.")));
+				 errhint("Stop the group's members while you dump, or dump a standby whose replay is paused.")));
 }
 
 /*
@@ -220,7 +227,7 @@ pgtopic_offset_to_dump(PG_FUNCTION_ARGS)
 
 	acl_check_fetch(rel);
 	table_close(rel, AccessShareLock);
-	slot_read(slots, PG_GETARG_INT64(3), PG_GETARG_INT64(4), &state);
+	read_as_of_dump(fcinfo, slots, &state);
 	table_close(slots, AccessShareLock);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != 2)
 		ereport(ERROR,
@@ -229,7 +236,5 @@ pgtopic_offset_to_dump(PG_FUNCTION_ARGS)
 	nulls[0] = nulls[1] = !state.found;
 	values[0] = Int64GetDatum(state.value.log_offset);
 	values[1] = Int64GetDatum(state.value.lost);
-	if (state.found)
-		warn_if_newer(fcinfo, &state);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

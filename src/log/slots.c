@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
+#include "utils/snapmgr.h"
 
 /* The page of a locked buffer; NULL if nothing was ever written there. */
 static Page
@@ -55,8 +56,9 @@ version_fate(TransactionId xid, TransactionId own)
 
 /* ---------- reading ---------- */
 
+/* With a snapshot, only what it sees counts as committed. */
 static void
-read_entry(const SlotEntry *entry, SlotState *state)
+read_entry(const SlotEntry *entry, Snapshot snapshot, SlotState *state)
 {
 	VersionFate fates[SLOT_VERSIONS];
 	int			newest;
@@ -67,6 +69,10 @@ read_entry(const SlotEntry *entry, SlotState *state)
 		fates[i] = version_fate(entry->versions[i].xid, InvalidTransactionId);
 		if (fates[i] == VERSION_BUSY)
 			state->busy = entry->versions[i].xid;
+		else if (fates[i] == VERSION_COMMITTED && snapshot != NULL &&
+				 TransactionIdIsNormal(entry->versions[i].xid) &&
+				 XidInMVCCSnapshot(entry->versions[i].xid, snapshot))
+			fates[i] = VERSION_DEAD;
 	}
 	newest = slot_newest(entry, fates);
 	if (newest >= 0)
@@ -81,6 +87,12 @@ read_entry(const SlotEntry *entry, SlotState *state)
 void
 slot_read(Relation rel, int64 slot, int64 key, SlotState *state)
 {
+	slot_read_as_of(rel, slot, key, NULL, state);
+}
+
+void
+slot_read_as_of(Relation rel, int64 slot, int64 key, Snapshot snapshot, SlotState *state)
+{
 	Buffer		buffer;
 	Page		page;
 
@@ -92,7 +104,7 @@ slot_read(Relation rel, int64 slot, int64 key, SlotState *state)
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = slots_page(rel, buffer);
 	if (page != NULL && slot_entry(page, slot_index(slot))->key == key)
-		read_entry(slot_entry(page, slot_index(slot)), state);
+		read_entry(slot_entry(page, slot_index(slot)), snapshot, state);
 	UnlockReleaseBuffer(buffer);
 }
 
@@ -109,7 +121,7 @@ slots_read_page(Relation rel, BlockNumber block, BufferAccessStrategy strategy,
 	for (int i = 0; page != NULL && i < SLOTS_PER_PAGE; i++)
 	{
 		result->keys[i] = slot_entry(page, i)->key;
-		read_entry(slot_entry(page, i), &result->states[i]);
+		read_entry(slot_entry(page, i), NULL, &result->states[i]);
 	}
 	UnlockReleaseBuffer(buffer);
 }

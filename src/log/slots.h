@@ -20,6 +20,7 @@
 
 #include "access/transam.h"
 #include "utils/rel.h"
+#include "utils/snapshot.h"
 
 typedef struct SlotValue
 {
@@ -50,6 +51,13 @@ typedef struct SlotWrite
  * standby.  One buffer, share-locked for a moment.
  */
 extern void slot_read(Relation rel, int64 slot, int64 key, SlotState *state);
+
+/*
+ * slot_read_as_of: the newest value that the snapshot sees.  Not found if it
+ * has been overwritten since: a slot keeps two versions.
+ */
+extern void slot_read_as_of(Relation rel, int64 slot, int64 key, Snapshot snapshot,
+							SlotState *state);
 
 /*
  * slots_write: writes slots, given in ascending order of their numbers and

@@ -198,6 +198,20 @@ for my $table ('group_offsets', 'group_grants', 'consumer_groups', 'settings')
 is($node->safe_psql('bits', q{SELECT log_offset FROM topic.committed('billing') WHERE topic = 'app.orders' AND partition = 1}),
 	'292', 'offsets before groups and topics');
 
+# a dump has offsets as its snapshot sees them, while commits go on
+my $dumper = $node->background_psql('postgres', timeout => 60);
+$dumper->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+my $read = q{COPY topic.group_offsets (group_id, partition, log_offset) TO STDOUT};
+my $dumped = $dumper->query_safe($read);
+like($dumped, qr/billing\t1\t292/, 'what a dump reads');
+$node->safe_psql('postgres', q{SELECT topic.reset_offsets('billing', 'app.orders', '+1', 1)});
+is($dumper->query_safe($read), $dumped, 'what was committed since is not in the dump');
+$node->safe_psql('postgres', q{SELECT topic.reset_offsets('billing', 'app.orders', '+1', 1)});
+like($dumper->query_safe("SET client_min_messages = error;\n$read"), qr/billing\t1\t294/, 'but it is if it was twice');
+$dumper->query_safe('COMMIT');
+$dumper->quit;
+like(slurp_file($node->logfile), qr/WARNING: .*"billing" has committed offsets since the dump began/, 'which is said');
+
 # roles that are not there
 $node->safe_psql('postgres', 'SELECT topic.delete_group(\'billing\'); DROP ROLE clerk, auditor;');
 $node->safe_psql('groups', 'SELECT topic.delete_group(\'billing\');');
