@@ -16,21 +16,28 @@
 #include "group/observe.h"
 #include "group/scratch.h"
 
+/* As group_phase() has it, of a group that is not copied for a decision. */
 static GroupPhase
 phase_of(Group *group)
 {
-	if (group->nmembers == 0 && group->ntakers == 0)
-		return GROUP_EMPTY;
-	if (group->group_epoch > group->target_epoch && group->nmembers > 0)
+	GroupPhase	phase = GROUP_STABLE;
+
+	if (group->nmembers == 0)
+		return group->ntakers == 0 ? GROUP_EMPTY : GROUP_STABLE;
+	if (group->group_epoch > group->target_epoch || group->metadata_changed)
 		return GROUP_ASSIGNING;
 	for (int i = 0; i < group->members_capacity; i++)
 	{
 		GroupMember *member = member_at(group, i);
 
-		if (member->incarnation != 0 && !member->taker && member->state != MEMBER_STABLE)
-			return GROUP_RECONCILING;
+		if (member->incarnation == 0 || member->taker)
+			continue;
+		if (member->joined || member->changed || member->left)
+			return GROUP_ASSIGNING;
+		if (member->state != MEMBER_STABLE)
+			phase = GROUP_RECONCILING;
 	}
-	return GROUP_STABLE;
+	return phase;
 }
 
 static AssignorKind
