@@ -167,6 +167,26 @@ ROLLBACK;
 SELECT * FROM topic.committed('shipping') ORDER BY topic, partition;
 SELECT * FROM topic.lag WHERE group_id = 'shipping' ORDER BY topic, partition;
 
+-- the newest of a transaction counts, and goes with its savepoint
+BEGIN;
+SELECT * FROM topic.reset_offsets('shipping', 'orders', '1', 0);
+SELECT * FROM topic.reset_offsets('shipping', 'orders', '2', 0);
+SAVEPOINT s;
+SELECT * FROM topic.reset_offsets('shipping', 'orders', '3', 0);
+ROLLBACK TO s;
+COMMIT;
+SELECT log_offset FROM topic.committed('shipping') WHERE topic = 'groups_test.orders' AND partition = 0;
+BEGIN;
+SELECT * FROM topic.reset_offsets('shipping', 'orders', '3', 0);
+PREPARE TRANSACTION 'groups_test';
+BEGIN;
+SELECT * FROM topic.reset_offsets('shipping', 'orders', '4', 0);
+SELECT topic.delete_offsets('shipping', 'orders');
+SELECT * FROM topic.reset_offsets('shipping', 'orders', '5', 2);
+COMMIT;
+SELECT topic, partition, log_offset FROM topic.committed('shipping') ORDER BY topic, partition;
+SELECT * FROM topic.reset_offsets('shipping', 'orders', '7');
+
 -- trimmed messages that were not read are lost
 SELECT topic.delete_records('orders', 1, 9);
 SELECT committed_offset, log_end_offset, lag, lost FROM topic.lag WHERE group_id = 'shipping' AND topic = 'groups_test.orders' AND partition = 1;
