@@ -51,6 +51,10 @@ static void group_shmem_startup(void);
 void
 members_init(void)
 {
+	/* a setting of this kind cannot be made later */
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+
 	DefineCustomIntVariable("pgtopic.group_memory",
 							"Shared memory for consumer groups, their members and partitions.",
 							"About 40 bytes per group and partition, 2 kB per member and 2 kB per group.",
@@ -58,9 +62,6 @@ members_init(void)
 							16 * 1024, 1024, MAX_KILOBYTES,
 							PGC_POSTMASTER, GUC_UNIT_KB,
 							NULL, NULL, NULL);
-
-	if (!process_shared_preload_libraries_in_progress)
-		return;
 
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = group_shmem_request;
