@@ -39,8 +39,13 @@ typedef struct SessionPartition
 	SubTransactionId touched;	/* of the present transaction: it has
 								 * delivered from it or moved it; else
 								 * InvalidSubTransactionId */
+	int32		note;			/* newest offset that COMMIT is to store, in
+								 * transaction.c; or NO_NOTE */
 	bool		gone;			/* not owned any more; freed with the transaction */
+	struct SessionPartition *next_gone;
 } SessionPartition;
+
+#define NO_NOTE				(-1)
 
 /* A group, as this session has it. */
 typedef struct Membership
@@ -53,6 +58,9 @@ typedef struct Membership
 	int			npartitions;
 	SessionPartition **partitions;	/* by topic index and partition */
 	int			turn;			/* where the next consume begins */
+	char	   *subscription;	/* what was asked for, to see whether it changes */
+	MemoryContext context;		/* of this struct and all in it */
+	SessionPartition *gone;		/* to be freed with the transaction */
 } Membership;
 
 /* Settings and the hook of DISCARD ALL and session end; from group_init(). */
@@ -65,8 +73,18 @@ extern void session_init(void);
 extern Membership *membership_find(const char *group_id);
 extern Membership *membership_get(const char *group_id);
 
-/* All of this session; for DISCARD ALL and the views. */
-extern List *memberships_all(void);
+/* 0A000 with a hint where pgtopic.session_groups is off. */
+extern void session_check_enabled(void);
+
+/*
+ * membership_join: becomes a member; "epoch" as group_attach() takes it.
+ * membership_take: a taker's entry, which ends with the transaction; the one
+ * there is if it has taken before.  Errors: those of member_join() and
+ * taker_join().
+ */
+extern Membership *membership_join(const char *group_id, int32 epoch,
+								   const Subscription *subscription, OffsetReset reset);
+extern Membership *membership_take(const char *group_id, int32 epoch);
 
 /*
  * membership_sync: tells the coordinator that the session lives, and brings
@@ -82,18 +100,27 @@ extern void membership_sync(Membership *membership, bool consuming);
 extern SessionPartition *membership_partition(Membership *membership, Oid relid,
 											  int32 partition, bool missing_ok);
 
+/*
+ * membership_claimed: a taker has claimed the partition, and stands at the
+ * committed offset; membership_unclaimed: it has given it back.
+ */
+extern SessionPartition *membership_claimed(Membership *membership,
+											const OwnedPartition *owned,
+											const CommittedOffset *committed);
+extern void membership_unclaimed(Membership *membership, SessionPartition *partition);
+
 /* Leaves the group at once and forgets it. */
 extern void membership_leave(Membership *membership);
 
 /*
  * session_deliver: before messages of the partition go out: in flight from now
  * on; false if it has been asked back or is gone.  session_move: the position,
- * undone with the (sub)transaction.  session_undeliver: nothing went out after
- * all, and in flight is what it was.
+ * undone with the (sub)transaction.  session_lose: so many more messages were
+ * trimmed unread, undone in the same way.
  */
 extern bool session_deliver(Membership *membership, SessionPartition *partition);
-extern void session_undeliver(Membership *membership, SessionPartition *partition);
 extern void session_move(Membership *membership, SessionPartition *partition, int64 position);
+extern void session_lose(Membership *membership, SessionPartition *partition, int64 lost);
 
 /*
  * session_note_commit: this offset is to be stored at COMMIT; the newest note

@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * session_private.h
+ *	  What session.c and transaction.c give to each other; the rest of the room
+ *	  includes session.h only.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTOPIC_GROUP_SESSION_PRIVATE_H
+#define PGTOPIC_GROUP_SESSION_PRIVATE_H
+
+#include "group/session.h"
+
+/* ---------- transaction.c ---------- */
+
+/*
+ * Remembers how the partition stands, so that the (sub)transaction's abort
+ * brings it back; before anything of it changes.
+ */
+extern void transaction_touch(Membership *membership, SessionPartition *partition);
+
+/* An offset to be stored; transaction_noted() reads it back. */
+extern void transaction_note(Membership *membership, SessionPartition *partition,
+							 const SlotWrite *write);
+extern int64 transaction_noted(int32 note);
+
+/* Takes away the marks that are left when the session ends. */
+extern void transaction_at_exit(void);
+
+/* ---------- session.c ---------- */
+
+/* Frees what is gone, and ends takers; in the callbacks of the transaction's end. */
+extern void session_at_xact_end(void);
+
+extern bool session_has_takers(void);
+
+/* Calls transaction_at_exit() and leaves all groups when the session ends. */
+extern void session_watch_exit(void);
+
+/* TP002 and TP003. */
+extern void session_refuse_removed(const char *group_id) pg_attribute_noreturn();
+extern void session_refuse_stale(const char *group_id, Oid relid, int32 partition)
+			pg_attribute_noreturn();
+
+#endif							/* PGTOPIC_GROUP_SESSION_PRIVATE_H */

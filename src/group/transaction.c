@@ -1,0 +1,515 @@
+/*-------------------------------------------------------------------------
+ *
+ * transaction.c
+ *	  What the present transaction does to groups.
+ *
+ * Three stacks, in the order of what happened: how partitions stood before they
+ * were touched, offsets to be stored, groups that must be empty.  Each entry
+ * has the nesting level of its subtransaction, so that levels never fall along
+ * a stack: the abort of a subtransaction takes entries off the end, its
+ * commit makes the last ones its parent's.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "errors.h"
+#include "group/catalog.h"
+#include "group/session.h"
+#include "group/session_private.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* How a partition stood before this (sub)transaction touched it. */
+typedef struct Undo
+{
+	int			level;
+	Membership *membership;
+	SessionPartition *partition;
+	int64		position;
+	int64		lost;
+	int64		in_flight_since;
+	SubTransactionId touched;
+} Undo;
+
+/* An offset that COMMIT stores. */
+typedef struct Note
+{
+	int			level;
+	Membership *membership;		/* NULL: the group must be empty */
+	SessionPartition *partition;
+	int32		previous;		/* note of the same partition, or NO_NOTE */
+	SlotWrite	write;
+} Note;
+
+/* A group that must be empty at COMMIT. */
+typedef struct Exclusive
+{
+	int			level;
+	Group	   *group;
+	bool		is_commit;		/* TP002, else TP004 */
+	bool		marked;
+} Exclusive;
+
+/* Partitions of one member that are marked "committing". */
+typedef struct Mark
+{
+	Membership *membership;
+	const OwnedPartition **owned;
+	int			nowned;
+} Mark;
+
+/* The stacks stay allocated; what else lives with the transaction. */
+static Undo *undos = NULL;
+static int	nundos = 0;
+static int	undos_size = 0;
+static Note *notes = NULL;
+static int	nnotes = 0;
+static int	notes_size = 0;
+static Exclusive *exclusives = NULL;
+static int	nexclusives = 0;
+static int	exclusives_size = 0;
+
+/* From PRE_COMMIT to the end. */
+static Mark *marks = NULL;
+static int	nmarks = 0;
+static MemoryContext commit_context = NULL;
+static TransactionId commit_xid = InvalidTransactionId;
+
+/* Room for one more entry of a stack. */
+static void *
+make_room(void *stack, int n, int *size, Size entry_size)
+{
+	if (n < *size)
+		return stack;
+	*size = Max(16, *size * 2);
+	if (stack == NULL)
+		return MemoryContextAlloc(TopMemoryContext, *size * entry_size);
+	return repalloc(stack, *size * entry_size);
+}
+
+/* ---------- what happens in the transaction ---------- */
+
+void
+transaction_touch(Membership *membership, SessionPartition *partition)
+{
+	SubTransactionId present = GetCurrentSubTransactionId();
+	Undo	   *undo;
+
+	if (partition->touched == present)
+		return;
+	undos = make_room(undos, nundos, &undos_size, sizeof(Undo));
+	undo = &undos[nundos++];
+	undo->level = GetCurrentTransactionNestLevel();
+	undo->membership = membership;
+	undo->partition = partition;
+	undo->position = partition->position;
+	undo->lost = partition->lost;
+	undo->in_flight_since = partition->owned.in_flight_since;
+	undo->touched = partition->touched;
+	partition->touched = present;
+}
+
+static Note *
+add_note(const SlotWrite *write)
+{
+	Note	   *note;
+
+	notes = make_room(notes, nnotes, &notes_size, sizeof(Note));
+	note = &notes[nnotes++];
+	note->level = GetCurrentTransactionNestLevel();
+	note->membership = NULL;
+	note->partition = NULL;
+	note->previous = NO_NOTE;
+	note->write = *write;
+	return note;
+}
+
+void
+transaction_note(Membership *membership, SessionPartition *partition, const SlotWrite *write)
+{
+	Note	   *note;
+
+	if (partition->note != NO_NOTE &&
+		notes[partition->note].level == GetCurrentTransactionNestLevel())
+	{
+		notes[partition->note].write = *write;
+		return;
+	}
+	note = add_note(write);
+	note->membership = membership;
+	note->partition = partition;
+	note->previous = partition->note;
+	partition->note = nnotes - 1;
+}
+
+int64
+transaction_noted(int32 note)
+{
+	return notes[note].write.value.log_offset;
+}
+
+static void
+refuse_non_empty(const char *group_id, bool is_commit)
+{
+	if (is_commit)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNKNOWN_MEMBER_ID),
+				 errmsg("this session is not a member of group \"%s\"", group_id),
+				 errdetail("The group has members, and only they store its offsets."),
+				 errhint("Call topic.subscribe() first, or wait until the group is empty.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_NON_EMPTY_GROUP),
+			 errmsg("group \"%s\" has members", group_id),
+			 errhint("End or unsubscribe its members first; topic.members shows them.")));
+}
+
+static void
+require_empty(const char *group_id, bool is_commit)
+{
+	GroupRow	row;
+	Group	   *group;
+	Exclusive  *exclusive;
+
+	for (int i = 0; i < nexclusives; i++)
+		if (strcmp(exclusives[i].group->group_id, group_id) == 0 &&
+			exclusives[i].is_commit == is_commit)
+			return;
+
+	exclusives = make_room(exclusives, nexclusives, &exclusives_size, sizeof(Exclusive));
+	group = group_attach(group_id, true, group_find(group_id, &row) ? row.epoch : 0);
+	exclusive = &exclusives[nexclusives++];
+	exclusive->level = GetCurrentTransactionNestLevel();
+	exclusive->group = group;
+	exclusive->is_commit = is_commit;
+	exclusive->marked = false;
+	session_watch_exit();
+	if (!group_is_empty(group))
+		refuse_non_empty(group_id, is_commit);
+}
+
+void
+require_empty_group(const char *group_id)
+{
+	require_empty(group_id, false);
+}
+
+void
+note_offset_of_empty_group(const char *group_id, const pg_uuid_t *topic,
+						   int32 partition, const SlotValue *value, bool is_commit)
+{
+	SlotWrite	write;
+
+	require_empty(group_id, is_commit);
+	offset_ensure_slot(group_id, topic, partition, &write.slot, &write.key);
+	write.value = *value;
+	(void) add_note(&write);
+}
+
+/* ---------- the end of a subtransaction ---------- */
+
+static void
+undo_touch(const Undo *undo)
+{
+	SessionPartition *partition = undo->partition;
+
+	partition->position = undo->position;
+	partition->lost = undo->lost;
+	partition->owned.in_flight_since = undo->in_flight_since;
+	partition->touched = undo->touched;
+	if (partition->gone)
+		return;
+	if (undo->membership->taker && undo->touched == InvalidSubTransactionId)
+	{
+		taker_unclaim(&undo->membership->member, &partition->owned);
+		membership_unclaimed(undo->membership, partition);
+	}
+	else
+		member_settle(&undo->membership->member, &partition->owned,
+					  undo->in_flight_since, undo->position);
+}
+
+static void
+end_exclusive(const Exclusive *exclusive)
+{
+	if (exclusive->marked)
+		group_unmark_exclusive(exclusive->group);
+	group_detach(exclusive->group);
+}
+
+/* Takes off what this level and deeper ones have done. */
+static void
+undo_levels(int level)
+{
+	while (nnotes > 0 && notes[nnotes - 1].level >= level)
+	{
+		const Note *note = &notes[--nnotes];
+
+		if (note->partition != NULL)
+			note->partition->note = note->previous;
+	}
+	while (nundos > 0 && undos[nundos - 1].level >= level)
+		undo_touch(&undos[--nundos]);
+	while (nexclusives > 0 && exclusives[nexclusives - 1].level >= level)
+		end_exclusive(&exclusives[--nexclusives]);
+}
+
+static void
+raise_levels(int level)
+{
+	for (int i = nnotes; i > 0 && notes[i - 1].level >= level; i--)
+		notes[i - 1].level = level - 1;
+	for (int i = nundos; i > 0 && undos[i - 1].level >= level; i--)
+		undos[i - 1].level = level - 1;
+	for (int i = nexclusives; i > 0 && exclusives[i - 1].level >= level; i--)
+		exclusives[i - 1].level = level - 1;
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+				 SubTransactionId parentSubid, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		undo_levels(level);
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		raise_levels(level);
+}
+
+/* ---------- COMMIT ---------- */
+
+static void
+refuse_stale(const Membership *membership, const OwnedPartition *owned)
+{
+	if (owned == NULL)
+		session_refuse_removed(membership->group_id);
+	session_refuse_stale(membership->group_id, owned->relid, owned->partition);
+}
+
+/* Marks what is noted of one member, or fails. */
+static void
+mark_member(Membership *membership)
+{
+	Mark	   *mark = &marks[nmarks];
+	int			wrong;
+
+	mark->membership = membership;
+	mark->owned = palloc(nnotes * sizeof(OwnedPartition *));
+	mark->nowned = 0;
+	for (int i = 0; i < nnotes; i++)
+		if (notes[i].membership == membership && notes[i].partition->note == i)
+			mark->owned[mark->nowned++] = &notes[i].partition->owned;
+
+	wrong = member_mark(&membership->member, mark->owned, mark->nowned);
+	if (wrong == -1)
+		nmarks++;
+	else
+		refuse_stale(membership, wrong >= 0 ? mark->owned[wrong] : NULL);
+}
+
+static bool
+is_marked(const Membership *membership)
+{
+	for (int i = 0; i < nmarks; i++)
+		if (marks[i].membership == membership)
+			return true;
+	return false;
+}
+
+/*
+ * Groups need no order here: nobody holds the lock of one while he waits for
+ * another.  A mark makes joins wait, never another mark.
+ */
+static void
+mark_all(void)
+{
+	marks = palloc(nnotes * sizeof(Mark));
+	for (int i = 0; i < nnotes; i++)
+		if (notes[i].membership != NULL && !is_marked(notes[i].membership))
+			mark_member(notes[i].membership);
+
+	for (int i = 0; i < nexclusives; i++)
+	{
+		exclusives[i].marked = group_mark_exclusive(exclusives[i].group);
+		if (!exclusives[i].marked)
+			refuse_non_empty(exclusives[i].group->group_id, exclusives[i].is_commit);
+	}
+}
+
+typedef struct OrderedWrite
+{
+	SlotWrite	write;
+	int			number;
+} OrderedWrite;
+
+static int
+compare_writes(const void *a, const void *b)
+{
+	const OrderedWrite *x = a;
+	const OrderedWrite *y = b;
+
+	if (x->write.slot != y->write.slot)
+		return x->write.slot < y->write.slot ? -1 : 1;
+	return x->number < y->number ? -1 : (x->number > y->number);
+}
+
+/* Of each slot the newest note. */
+static void
+write_all(void)
+{
+	OrderedWrite *ordered = palloc(nnotes * sizeof(OrderedWrite));
+	SlotWrite  *writes = palloc(nnotes * sizeof(SlotWrite));
+	int			nwrites = 0;
+
+	for (int i = 0; i < nnotes; i++)
+	{
+		ordered[i].write = notes[i].write;
+		ordered[i].number = i;
+	}
+	qsort(ordered, nnotes, sizeof(OrderedWrite), compare_writes);
+	for (int i = 0; i < nnotes; i++)
+		if (i + 1 == nnotes || ordered[i].write.slot != ordered[i + 1].write.slot)
+			writes[nwrites++] = ordered[i].write;
+	offsets_write(writes, nwrites);
+}
+
+static void
+pre_commit(void)
+{
+	MemoryContext old;
+
+	if (nnotes == 0 && nexclusives == 0)
+		return;
+	if (commit_context == NULL)
+		commit_context = AllocSetContextCreate(TopMemoryContext, "pgtopic commit",
+											   ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(commit_context);
+	mark_all();
+	if (nnotes > 0)
+	{
+		write_all();
+		commit_xid = GetTopTransactionId();
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+refuse_prepare(void)
+{
+	if (nundos == 0 && nnotes == 0 && nexclusives == 0 && !session_has_takers())
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot PREPARE a transaction that has consumed from a group or changed its offsets"),
+			 errhint("Use COMMIT instead.")));
+}
+
+static void
+unmark_all(void)
+{
+	while (nmarks > 0)
+	{
+		Mark	   *mark = &marks[--nmarks];
+
+		member_unmark(&mark->membership->member, mark->owned, mark->nowned);
+	}
+}
+
+/* What is stored is not in flight any more, if it is all that was delivered. */
+static void
+settle(Membership *membership, SessionPartition *partition)
+{
+	if (partition->gone)
+		return;
+	if (partition->position == partition->committed)
+		partition->owned.in_flight_since = 0;
+	member_settle(&membership->member, &partition->owned,
+				  partition->owned.in_flight_since, partition->position);
+}
+
+static void
+at_commit(void)
+{
+	for (int i = 0; i < nnotes; i++)
+	{
+		SessionPartition *partition = notes[i].partition;
+
+		if (partition == NULL || partition->note != i)
+			continue;
+		partition->committed = notes[i].write.value.log_offset;
+		partition->committed_xid = commit_xid;
+		if (partition->touched == InvalidSubTransactionId)
+			settle(notes[i].membership, partition);
+	}
+	for (int i = 0; i < nundos; i++)
+	{
+		SessionPartition *partition = undos[i].partition;
+
+		if (partition->touched == InvalidSubTransactionId)
+			continue;			/* touched at several levels, and done */
+		partition->touched = InvalidSubTransactionId;
+		settle(undos[i].membership, partition);
+	}
+	for (int i = 0; i < nnotes; i++)
+		if (notes[i].partition != NULL)
+			notes[i].partition->note = NO_NOTE;
+	unmark_all();
+	nnotes = 0;
+	nundos = 0;
+	while (nexclusives > 0)
+		end_exclusive(&exclusives[--nexclusives]);
+}
+
+static void
+at_abort(void)
+{
+	unmark_all();
+	undo_levels(1);
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			pre_commit();
+			return;
+		case XACT_EVENT_PRE_PREPARE:
+			refuse_prepare();
+			return;
+		case XACT_EVENT_COMMIT:
+			at_commit();
+			break;
+		case XACT_EVENT_ABORT:
+			at_abort();
+			break;
+		default:
+			return;
+	}
+	session_at_xact_end();
+	marks = NULL;
+	commit_xid = InvalidTransactionId;
+	if (commit_context != NULL)
+		MemoryContextReset(commit_context);
+}
+
+/* The session ends; its transaction has been aborted, unless that failed. */
+void
+transaction_at_exit(void)
+{
+	unmark_all();
+	while (nexclusives > 0)
+		end_exclusive(&exclusives[--nexclusives]);
+}
+
+void
+transaction_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}
