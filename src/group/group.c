@@ -12,6 +12,7 @@
 #include "group/catalog.h"
 #include "group/group.h"
 #include "group/members.h"
+#include "group/reading.h"
 #include "group/session.h"
 #include "group/transaction.h"
 #include "topic/topic.h"
@@ -30,6 +31,8 @@ group_init(void)
 	catalog_init();
 	session_init();
 	transaction_init();
+	consume_init();
+	take_init();
 	topic_changed_hook = topics_changed;
 	topic_dropped_hook = group_topic_dropped;
 }
