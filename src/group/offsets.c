@@ -15,7 +15,9 @@
  */
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/relscan.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
@@ -30,6 +32,9 @@
 #include "utils/lsyscache.h"
 
 #define METADATA_MAX_BYTES		4096
+
+/* How far to look for a free slot: beyond, a new one is cheaper. */
+#define FREE_SLOTS_PAGES		16
 
 /* ---------- reading ---------- */
 
@@ -178,7 +183,9 @@ free_slot(int64 slot)
 
 /*
  * A slot that nobody has.  One that this transaction has freed is not taken:
- * if it rolls back, the slot still has the offset of its old owner.
+ * if it rolls back, the slot still has the offset of its old owner.  Where many
+ * have been freed and taken while an old snapshot is held, the table is full
+ * of dead rows; then slots beyond them wait until it has been vacuumed.
  */
 static int64
 take_slot(void)
@@ -188,6 +195,7 @@ take_slot(void)
 	HeapTuple	tuple;
 	int64		slot = 0;
 
+	heap_setscanlimits(scan->scan, 0, FREE_SLOTS_PAGES);
 	while (slot == 0 && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		int64		candidate = int64_column(tuple, rel, 1);
