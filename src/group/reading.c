@@ -187,9 +187,11 @@ note_lost(Reading *reading, SessionPartition *partition, const LaneInfo *bounds)
 	session_lose(reading->membership, partition, lost);
 	ereport(WARNING,
 			(errcode(ERRCODE_OFFSET_OUT_OF_RANGE),
-			 errmsg("group \"%s\" has lost %lld messages of topic %s, partition %d",
-					reading->membership->group_id, (long long) lost,
-					reading->writer.topic, partition->owned.partition),
+			 errmsg_plural("group \"%s\" has lost %lld message of topic %s, partition %d",
+						   "group \"%s\" has lost %lld messages of topic %s, partition %d",
+						   (unsigned long) lost,
+						   reading->membership->group_id, (long long) lost,
+						   reading->writer.topic, partition->owned.partition),
 			 errdetail("They were removed before the group read them: its position was %lld, and the log start offset is %lld.",
 					   (long long) partition->position, (long long) bounds->log_start),
 			 errhint("Set a longer retention, or consume more often.")));
