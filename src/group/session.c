@@ -304,18 +304,16 @@ compare_owned(const OwnedPartition *a, const OwnedPartition *b)
 static SessionPartition *
 find_known(Membership *membership, const OwnedPartition *owned, int *from)
 {
-	while (*from < membership->npartitions)
+	for (; *from < membership->npartitions; (*from)++)
 	{
 		SessionPartition *known = membership->partitions[*from];
 		int			order = compare_owned(&known->owned, owned);
 
 		if (order > 0)
 			return NULL;
-		(*from)++;
 		if (order == 0 && known->owned.epoch == owned->epoch &&
 			known->owned.relid == owned->relid)
 			return known;
-		drop_partition(membership, known);
 	}
 	return NULL;
 }
@@ -347,12 +345,37 @@ committed_of(Membership *membership, const OwnedPartition *owned, int n, TopicOf
 	return &read->offsets[owned->partition];
 }
 
-/* Sorts what is owned into what was known. */
+/* Takes what is owned in place of what was known. */
+static void
+replace_partitions(Membership *membership, SessionPartition **partitions, int n)
+{
+	for (int i = 0; i < membership->npartitions; i++)
+		membership->partitions[i]->gone = true;
+	for (int i = 0; i < n; i++)
+		partitions[i]->gone = false;
+	for (int i = 0; i < membership->npartitions; i++)
+		if (membership->partitions[i]->gone)
+			drop_partition(membership, membership->partitions[i]);
+
+	if (membership->partitions != NULL)
+		pfree(membership->partitions);
+	membership->partitions = partitions;
+	membership->npartitions = n;
+	if (membership->turn >= n)
+		membership->turn = 0;
+}
+
+/*
+ * Sorts what is owned into what was known.  Reading offsets may fail, as by a
+ * cancel; all is as it was then.
+ */
 static void
 read_assignment(Membership *membership)
 {
 	OwnedPartition *owned;
+	SessionPartition **found;
 	SessionPartition **partitions;
+	const CommittedOffset **committed;
 	TopicOffsets read = {InvalidOid, NULL};
 	uint32		assignment = 0;
 	int			known = 0;
@@ -363,25 +386,27 @@ read_assignment(Membership *membership)
 		forget(membership);
 		session_refuse_removed(membership->group_id);
 	}
+	committed = palloc0(Max(n, 1) * sizeof(CommittedOffset *));
+	found = palloc(Max(n, 1) * sizeof(SessionPartition *));
+	for (int i = 0; i < n; i++)
+	{
+		found[i] = find_known(membership, &owned[i], &known);
+		if (found[i] == NULL)
+			committed[i] = committed_of(membership, &owned[i], n - i, &read);
+	}
+
 	partitions = MemoryContextAlloc(membership->context, Max(n, 1) * sizeof(SessionPartition *));
 	for (int i = 0; i < n; i++)
 	{
-		partitions[i] = find_known(membership, &owned[i], &known);
-		if (partitions[i] == NULL)
-			partitions[i] = new_partition(membership, &owned[i],
-										  committed_of(membership, &owned[i], n - i, &read));
+		partitions[i] = found[i] ? found[i] :
+			new_partition(membership, &owned[i], committed[i]);
 		partitions[i]->owned.asked_back = owned[i].asked_back;
 		partitions[i]->owned.paused = owned[i].paused;
 	}
-	for (; known < membership->npartitions; known++)
-		drop_partition(membership, membership->partitions[known]);
-	if (membership->partitions != NULL)
-		pfree(membership->partitions);
-	membership->partitions = partitions;
-	membership->npartitions = n;
+	replace_partitions(membership, partitions, n);
 	membership->assignment = assignment;
-	if (membership->turn >= n)
-		membership->turn = 0;
+	pfree(found);
+	pfree(committed);
 	pfree(owned);
 }
 

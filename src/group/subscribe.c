@@ -121,7 +121,7 @@ limited_argument(FunctionCallInfo fcinfo, int argument, const char *name, int ma
 	return value;
 }
 
-/* One of three words at most; the last entry's name is NULL if there are two. */
+/* What the word means; the list ends with NULL. */
 static int
 word_argument(FunctionCallInfo fcinfo, int argument, const char *name, const Word *words,
 			  const char *hint)
@@ -336,9 +336,9 @@ same_text(const char *stored, const char *given)
  * pattern matches is the coordinator's business after the first time.
  */
 static bool
-same_subscription(Group *group, const GroupMember *member, const Subscription *subscription)
+same_subscription(GroupMember *member, const Subscription *subscription)
 {
-	const Oid  *topics = member_topics((GroupMember *) member);
+	const Oid  *topics = member_topics(member);
 
 	if (member->assignor != subscription->assignor ||
 		member->max_poll_interval != subscription->max_poll_interval ||
@@ -366,7 +366,7 @@ is_unchanged(const Membership *membership, const Subscription *subscription)
 	group_lock(group, LW_SHARED);
 	member = member_at(group, membership->member.index);
 	result = member->incarnation == membership->member.incarnation &&
-		same_subscription(group, member, subscription);
+		same_subscription(member, subscription);
 	group_unlock(group);
 	return result;
 }

@@ -42,6 +42,7 @@ typedef struct Note
 	Membership *membership;		/* NULL: the group must be empty */
 	SessionPartition *partition;
 	int32		previous;		/* note of the same partition, or NO_NOTE */
+	int64		covers;			/* all deliveries until then; 0: not all */
 	SlotWrite	write;
 } Note;
 
@@ -124,6 +125,7 @@ add_note(const SlotWrite *write)
 	note->membership = NULL;
 	note->partition = NULL;
 	note->previous = NO_NOTE;
+	note->covers = 0;
 	note->write = *write;
 	return note;
 }
@@ -136,14 +138,18 @@ transaction_note(Membership *membership, SessionPartition *partition, const Slot
 	if (partition->note != NO_NOTE &&
 		notes[partition->note].level == GetCurrentTransactionNestLevel())
 	{
-		notes[partition->note].write = *write;
-		return;
+		note = &notes[partition->note];
+		note->write = *write;
 	}
-	note = add_note(write);
-	note->membership = membership;
-	note->partition = partition;
-	note->previous = partition->note;
-	partition->note = nnotes - 1;
+	else
+	{
+		note = add_note(write);
+		note->membership = membership;
+		note->partition = partition;
+		note->previous = partition->note;
+		partition->note = nnotes - 1;
+	}
+	note->covers = write->value.log_offset >= partition->position ? group_now() : 0;
 }
 
 int64
@@ -419,44 +425,42 @@ unmark_all(void)
 	}
 }
 
-/* What is stored is not in flight any more, if it is all that was delivered. */
+/*
+ * What is stored is not in flight any more.  If more was delivered after the
+ * offset was noted, that has been in flight since then at most: who always
+ * commits the last messages together with consuming the next ones is not late.
+ */
 static void
 settle(Membership *membership, SessionPartition *partition)
 {
-	if (partition->gone)
-		return;
-	if (partition->position == partition->committed)
-		partition->owned.in_flight_since = 0;
-	member_settle(&membership->member, &partition->owned,
-				  partition->owned.in_flight_since, partition->position);
+	OwnedPartition *owned = &partition->owned;
+
+	if (partition->note != NO_NOTE)
+	{
+		const Note *note = &notes[partition->note];
+
+		partition->committed = note->write.value.log_offset;
+		partition->committed_xid = commit_xid;
+		partition->note = NO_NOTE;
+		if (partition->position <= partition->committed)
+			owned->in_flight_since = 0;
+		else if (owned->in_flight_since != 0)
+			owned->in_flight_since = Max(owned->in_flight_since, note->covers);
+	}
+	partition->touched = InvalidSubTransactionId;
+	if (!partition->gone)
+		member_settle(&membership->member, owned, owned->in_flight_since, partition->position);
 }
 
 static void
 at_commit(void)
 {
 	for (int i = 0; i < nnotes; i++)
-	{
-		SessionPartition *partition = notes[i].partition;
-
-		if (partition == NULL || partition->note != i)
-			continue;
-		partition->committed = notes[i].write.value.log_offset;
-		partition->committed_xid = commit_xid;
-		if (partition->touched == InvalidSubTransactionId)
-			settle(notes[i].membership, partition);
-	}
+		if (notes[i].partition != NULL && notes[i].partition->note != NO_NOTE)
+			settle(notes[i].membership, notes[i].partition);
 	for (int i = 0; i < nundos; i++)
-	{
-		SessionPartition *partition = undos[i].partition;
-
-		if (partition->touched == InvalidSubTransactionId)
-			continue;			/* touched at several levels, and done */
-		partition->touched = InvalidSubTransactionId;
-		settle(undos[i].membership, partition);
-	}
-	for (int i = 0; i < nnotes; i++)
-		if (notes[i].partition != NULL)
-			notes[i].partition->note = NO_NOTE;
+		if (undos[i].partition->touched != InvalidSubTransactionId)
+			settle(undos[i].membership, undos[i].partition);
 	unmark_all();
 	nnotes = 0;
 	nundos = 0;
