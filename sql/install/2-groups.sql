@@ -102,6 +102,8 @@ CREATE TRIGGER offset_restored BEFORE INSERT ON topic.group_offsets
 	FOR EACH ROW EXECUTE FUNCTION topic.offset_restored();
 COMMENT ON TRIGGER offset_restored ON topic.group_offsets IS
 'Puts the offset of a dump into a slot.';
+-- Also where logical replication brings rows: slots of another server mean nothing here.
+ALTER TABLE topic.group_offsets ENABLE ALWAYS TRIGGER offset_restored;
 
 CREATE FUNCTION topic.consumer_groups_to_dump() RETURNS SETOF topic.consumer_groups
 LANGUAGE sql VOLATILE PARALLEL RESTRICTED AS $$

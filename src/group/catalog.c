@@ -193,7 +193,7 @@ owner_in_memory(const char *group_id, Oid *owner)
 	{
 		GroupMember *member = member_at(group, i);
 
-		found = member->incarnation != 0;
+		found = member->incarnation != 0 && !member->left;
 		*owner = member->role;
 	}
 	group_unlock(group);

@@ -171,7 +171,8 @@ pgtopic_offset_restored(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	}
 
-	offset_new_slot(&slot, &key);
+	slot = slot_take();
+	key = slot_new_key();
 	write_new_slot(trigger, slot, key, log_offset);
 	values[OFFSETS_SLOT - 1] = Int64GetDatum(slot);
 	values[OFFSETS_KEY - 1] = Int64GetDatum(key);

@@ -16,28 +16,36 @@
 #include "group/observe.h"
 #include "group/scratch.h"
 
+/* Who has left stays until the coordinator has seen it, but is no member. */
+static bool
+is_member(const GroupMember *member)
+{
+	return member->incarnation != 0 && !member->left;
+}
+
 /* As group_phase() has it, of a group that is not copied for a decision. */
 static GroupPhase
 phase_of(Group *group)
 {
-	GroupPhase	phase = GROUP_STABLE;
+	GroupPhase	phase = group->ntakers == 0 ? GROUP_EMPTY : GROUP_STABLE;
+	bool		undecided = group->metadata_changed ||
+		group->group_epoch > group->target_epoch;
 
-	if (group->nmembers == 0)
-		return group->ntakers == 0 ? GROUP_EMPTY : GROUP_STABLE;
-	if (group->group_epoch > group->target_epoch || group->metadata_changed)
-		return GROUP_ASSIGNING;
 	for (int i = 0; i < group->members_capacity; i++)
 	{
 		GroupMember *member = member_at(group, i);
 
 		if (member->incarnation == 0 || member->taker)
 			continue;
-		if (member->joined || member->changed || member->left)
-			return GROUP_ASSIGNING;
+		undecided = undecided || member->joined || member->changed || member->left;
+		if (!is_member(member))
+			continue;
 		if (member->state != MEMBER_STABLE)
 			phase = GROUP_RECONCILING;
+		else if (phase == GROUP_EMPTY)
+			phase = GROUP_STABLE;
 	}
-	return phase;
+	return phase != GROUP_EMPTY && group->nmembers > 0 && undecided ? GROUP_ASSIGNING : phase;
 }
 
 static AssignorKind
@@ -50,7 +58,7 @@ assignor_of(Group *group)
 	{
 		GroupMember *member = member_at(group, i);
 
-		if (member->incarnation == 0 || member->taker)
+		if (!is_member(member) || member->taker)
 			continue;
 		if (member->assignor == ASSIGNOR_RANGE)
 			range++;
@@ -71,7 +79,7 @@ copy_members(Group *group, ObservedGroup *copy, char *memory, size_t *used)
 		GroupMember *member = member_at(group, i);
 		Oid		   *topics;
 
-		if (member->incarnation == 0)
+		if (!is_member(member))
 			continue;
 		topics = carve(memory, used, member->ntopics, sizeof(Oid));
 		if (memory != NULL)

@@ -15,26 +15,16 @@
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/relscan.h"
 #include "access/table.h"
-#include "access/xact.h"
-#include "catalog/indexing.h"
-#include "catalog/namespace.h"
-#include "commands/sequence.h"
 #include "group/catalog.h"
 #include "group/tables.h"
 #include "log/log.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 
 #define METADATA_MAX_BYTES		4096
-
-/* How far to look for a free slot: beyond, a new one is cheaper. */
-#define FREE_SLOTS_PAGES		16
 
 /* ---------- reading ---------- */
 
@@ -152,65 +142,6 @@ offsets_of_group(const char *group_id, GroupOffset **offsets)
 	return n;
 }
 
-/* ---------- slot numbers ---------- */
-
-static int64
-next_number(const char *sequence)
-{
-	Oid			relid = get_relname_relid(sequence, get_namespace_oid("topic", false));
-
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("sequence topic.%s does not exist", sequence),
-				 errhint("Create extension pgtopic in this database.")));
-	return nextval_internal(relid, false);
-}
-
-/* While the extension is being dropped, one table goes before the other. */
-static void
-free_slot(int64 slot)
-{
-	Relation	rel = table_of_room_try_open("free_slots", RowExclusiveLock);
-	Datum		values[1] = {Int64GetDatum(slot)};
-	bool		nulls[1] = {false};
-
-	if (rel == NULL)
-		return;
-	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
-	table_close(rel, NoLock);
-}
-
-/*
- * A slot that nobody has.  One that this transaction has freed is not taken:
- * if it rolls back, the slot still has the offset of its old owner.  Where many
- * have been freed and taken while an old snapshot is held, the table is full
- * of dead rows; then slots beyond them wait until it has been vacuumed.
- */
-static int64
-take_slot(void)
-{
-	Relation	rel = table_of_room_open("free_slots", RowExclusiveLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tuple;
-	int64		slot = 0;
-
-	heap_setscanlimits(scan->scan, 0, FREE_SLOTS_PAGES);
-	while (slot == 0 && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		int64		candidate = int64_column(tuple, rel, 1);
-		ItemPointerData tid = tuple->t_self;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data)) &&
-			row_delete_now(rel, &tid))
-			slot = candidate;
-	}
-	systable_endscan(scan);
-	table_close(rel, NoLock);
-	return slot != 0 ? slot : next_number("slot_numbers");
-}
-
 /* ---------- making rows ---------- */
 
 static bool
@@ -229,13 +160,6 @@ find_slot(Relation rel, const char *group_id, const pg_uuid_t *topic, int32 part
 	return HeapTupleIsValid(tuple);
 }
 
-void
-offset_new_slot(int64 *slot, int64 *key)
-{
-	*slot = take_slot();
-	*key = next_number("slot_keys");
-}
-
 static bool
 make_slot(Relation rel, const char *group_id, const pg_uuid_t *topic, int32 partition,
 		  int64 *slot, int64 *key)
@@ -243,7 +167,8 @@ make_slot(Relation rel, const char *group_id, const pg_uuid_t *topic, int32 part
 	Datum		values[OFFSETS_NATTS] = {0};
 	bool		nulls[OFFSETS_NATTS];
 
-	offset_new_slot(slot, key);
+	*slot = slot_take();
+	*key = slot_new_key();
 	memset(nulls, true, sizeof(nulls));
 	for (int i = OFFSETS_GROUP_ID; i <= OFFSETS_KEY; i++)
 		nulls[i - 1] = false;
@@ -254,7 +179,7 @@ make_slot(Relation rel, const char *group_id, const pg_uuid_t *topic, int32 part
 	values[OFFSETS_KEY - 1] = Int64GetDatum(*key);
 	if (row_insert(rel, values, nulls))
 		return true;
-	free_slot(*slot);
+	slot_give_back(*slot);
 	return false;
 }
 
@@ -343,7 +268,7 @@ delete_rows(Relation rel, SysScanDesc scan)
 
 		CHECK_FOR_INTERRUPTS();
 		if (row_delete(rel, &tid))
-			free_slot(slot);
+			slot_give_back(slot);
 	}
 	systable_endscan(scan);
 	CommandCounterIncrement();

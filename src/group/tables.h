@@ -84,7 +84,13 @@ extern SysScanDesc row_of_partition(Relation rel, const char *group_id,
 extern SysScanDesc rows_of_group_in_progress(Relation rel, const char *group_id,
 											 SnapshotData *dirty);
 
-/* offsets.c: a slot for a row that the caller is about to make. */
-extern void offset_new_slot(int64 *slot, int64 *key);
+/*
+ * slot_numbers.c: the number of a slot that nobody has, for a row that the
+ * caller is about to make; and a key that nothing ever had.  A slot that is
+ * given back is free with the transaction's COMMIT.
+ */
+extern int64 slot_take(void);
+extern int64 slot_new_key(void);
+extern void slot_give_back(int64 slot);
 
 #endif							/* PGTOPIC_GROUP_TABLES_H */
