@@ -39,6 +39,19 @@ FROM orders GROUP BY key ORDER BY spent DESC;
 EXPLAIN (COSTS OFF)
 SELECT value FROM orders WHERE partition = 1 AND log_offset >= 2;
 
+SELECT topic.subscribe('billing', ARRAY['orders']) IS NOT NULL AS subscribed;
+CREATE TABLE invoice (customer text, price int);
+BEGIN;
+INSERT INTO invoice
+SELECT key, (value->>'price')::int FROM topic.consume_json('billing', max_messages => 500);
+SELECT * FROM topic.commit('billing');
+COMMIT;
+SELECT customer, sum(price) FROM invoice GROUP BY customer ORDER BY customer;
+SELECT topic, partition, committed_offset, log_end_offset, lag FROM topic.lag WHERE group_id = 'billing' ORDER BY partition;
+
+SELECT topic.unsubscribe('billing');
+SELECT * FROM topic.reset_offsets('billing', 'orders', 'earliest', partition => 1);
+
 SELECT topic.delete_records('orders', 1, before_offset => 2);
 SELECT * FROM topic.fetch('orders', 1, from_offset => 0);
 
@@ -46,5 +59,6 @@ UPDATE orders SET value = NULL;
 
 SELECT * FROM topic.verify('orders');
 
-DROP TABLE account;
+DROP TABLE account, invoice;
+SELECT topic.delete_group('billing');
 SELECT topic.drop('orders');
