@@ -199,6 +199,12 @@ FETCH 1 FROM c;
 FETCH BACKWARD 1 FROM c;
 COMMIT;
 SELECT log_offset, value FROM topic.consume_text('billing', 1);
+BEGIN;
+DECLARE h CURSOR WITH HOLD FOR SELECT log_offset, value FROM topic.consume_text('billing', 2);
+COMMIT;
+SELECT next_position FROM topic.assignment('billing') WHERE partition = 1;
+FETCH ALL FROM h;
+CLOSE h;
 -- with repeatable read no wait, since every look would see the same
 SET statement_timeout = '10 s';
 SELECT topic.seek_to('billing', 'latest');

@@ -73,14 +73,26 @@ has_moved(const SessionPartition *partition)
 		partition->position != session_committed(partition);
 }
 
-/* TP003 if this transaction has read what is not the member's any more. */
+/*
+ * Messages went out, and the position is back where the committed offset is:
+ * storing that again is what says that they are done with.
+ */
+static bool
+is_back(const SessionPartition *partition)
+{
+	return partition->position != POSITION_UNKNOWN && !has_moved(partition) &&
+		partition->owned.in_flight_since != 0 && partition->note == NO_NOTE;
+}
+
+/* TP003 if this transaction has got messages of what is not the member's any more. */
 static void
 check_nothing_gone(Membership *membership)
 {
 	for (SessionPartition *partition = membership->gone; partition != NULL;
 		 partition = partition->next_gone)
 	{
-		if (partition->touched != InvalidSubTransactionId && has_moved(partition))
+		if (partition->touched != InvalidSubTransactionId &&
+			partition->owned.in_flight_since != 0 && has_moved(partition))
 			session_note_commit(membership, partition, partition->position);
 	}
 }
@@ -104,11 +116,12 @@ pgtopic_commit(PG_FUNCTION_ARGS)
 	for (int i = 0; i < membership->npartitions; i++)
 	{
 		SessionPartition *partition = membership->partitions[i];
+		bool		moved = has_moved(partition);
 		Datum		values[COMMITTED_NATTS];
 		bool		isnull[COMMITTED_NATTS] = {0};
 
 		CHECK_FOR_INTERRUPTS();
-		if (!has_moved(partition))
+		if (!moved && !is_back(partition))
 			continue;
 		if (partition->owned.relid != relid)
 		{
@@ -119,6 +132,8 @@ pgtopic_commit(PG_FUNCTION_ARGS)
 			continue;
 
 		session_note_commit(membership, partition, partition->position);
+		if (!moved)
+			continue;
 		values[COMMITTED_COL_TOPIC - 1] = CStringGetTextDatum(topic);
 		values[COMMITTED_COL_PARTITION - 1] = Int32GetDatum(partition->owned.partition);
 		values[COMMITTED_COL_LOG_OFFSET - 1] = Int64GetDatum(partition->position);
