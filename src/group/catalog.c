@@ -29,7 +29,6 @@
 #include "utils/snapmgr.h"
 
 /* Epochs that one write to disk reserves. */
-#define EPOCHS_AT_ONCE			1000
 
 /* Epochs to go on with where a group's row cannot be written now. */
 #define EPOCHS_WITHOUT_ROW		10
@@ -357,7 +356,7 @@ group_check(const char *group_id, GroupPrivilege privilege, bool create)
  * others.
  */
 int32
-group_reserve_epochs(const char *group_id, int32 above)
+group_reserve_epochs(const char *group_id, int32 above, int32 count)
 {
 	GroupRow	row;
 	Relation	groups;
@@ -369,10 +368,10 @@ group_reserve_epochs(const char *group_id, int32 above)
 		!group_find(group_id, &row) || row.in_progress)
 		return above + EPOCHS_WITHOUT_ROW;
 
-	values[GROUPS_EPOCH - 1] = Int32GetDatum(Max(above, row.epoch) + EPOCHS_AT_ONCE);
+	values[GROUPS_EPOCH - 1] = Int32GetDatum(Max(above, row.epoch) + count);
 	replace[GROUPS_EPOCH - 1] = true;
 	groups = table_of_room_open("consumer_groups", RowExclusiveLock);
 	(void) row_update(groups, &row.tid, values, nulls, replace);
 	table_close(groups, NoLock);
-	return Max(above, row.epoch) + EPOCHS_AT_ONCE;
+	return Max(above, row.epoch) + count;
 }

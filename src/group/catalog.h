@@ -51,10 +51,11 @@ extern int32 group_check(const char *group_id, GroupPrivilege privilege, bool cr
 extern bool group_may_describe(const char *group_id);
 
 /*
- * group_reserve_epochs: epochs up to the result are this server's to use, now
- * and after a restart; for the coordinator, in a transaction of its own.
+ * group_reserve_epochs: epochs up to the result, "count" more than before, are
+ * this server's to use, now and after a restart; for the coordinator, in a
+ * transaction of its own.
  */
-extern int32 group_reserve_epochs(const char *group_id, int32 above);
+extern int32 group_reserve_epochs(const char *group_id, int32 above, int32 count);
 
 /* ---------- for the operators' functions and the views ---------- */
 

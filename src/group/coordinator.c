@@ -36,6 +36,10 @@
 /* So often a decision is made outside of the lock, before one is inside. */
 #define MAX_ROUNDS				10
 
+/* Epochs that are reserved at once. */
+#define FEWEST_EPOCHS			8
+#define MOST_EPOCHS				1000
+
 /* A group whose epochs could not be reserved is looked at again after so long. */
 #define RETRY_RESERVE_MS		1000
 
@@ -96,6 +100,7 @@ typedef struct Reservation
 {
 	const char *group_id;
 	int32		above;
+	int32		count;
 	int32		limit;
 } Reservation;
 
@@ -104,12 +109,15 @@ reserve(void *arg)
 {
 	Reservation *reservation = arg;
 
-	reservation->limit = group_reserve_epochs(reservation->group_id, reservation->above);
+	reservation->limit = group_reserve_epochs(reservation->group_id, reservation->above,
+											  reservation->count);
 }
 
 /*
  * Before a decision can raise the group's epoch beyond what is reserved: after a
- * restart, the group goes on above the reserved ones.
+ * restart, and when it has been out of memory, the group goes on above the
+ * reserved ones.  What was reserved and not used is lost then, so a group that
+ * comes and goes reserves a few, and one that stays many.
  */
 static bool
 ensure_epochs(const GroupCopy *copy, Group *group)
@@ -120,6 +128,8 @@ ensure_epochs(const GroupCopy *copy, Group *group)
 		return true;
 	reservation.group_id = group->group_id;
 	reservation.above = copy->snapshot.group_epoch;
+	reservation.count = Max(FEWEST_EPOCHS, Min(copy->snapshot.group_epoch - copy->first_epoch,
+											   MOST_EPOCHS));
 	if (!coordinator_transaction(reserve, &reservation))
 		return false;
 	group_lock(group, LW_EXCLUSIVE);

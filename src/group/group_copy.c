@@ -346,6 +346,7 @@ group_copy(GroupCopy *copy, Group *group, int64 now)
 	group->next_deadline = PG_INT64_MAX;
 	copy->version = group->version;
 	copy->epoch_limit = group->epoch_limit;
+	copy->first_epoch = group->first_epoch;
 	snapshot->group_epoch = group->group_epoch;
 	snapshot->target_epoch = group->target_epoch;
 	snapshot->assignor = preferred_assignor(group);

@@ -53,6 +53,7 @@ typedef struct GroupCopy
 	GroupSnapshot snapshot;
 	uint64		version;
 	int32		epoch_limit;
+	int32		first_epoch;
 	int64		idle_deadline;	/* when to look who has messages waiting */
 
 	int32	   *dense_member;	/* by index in the group */

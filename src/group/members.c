@@ -125,7 +125,6 @@ own_entry(Group *group, int index, const char *client_addr, MemberRef *ref)
 	member->incarnation = group_new_incarnation();
 	member->pid = MyProcPid;
 	member->procno = notify_my_procno();
-	member->role = GetUserId();
 	strlcpy(member->client_addr, client_addr, CLIENT_ADDR_BYTES);
 	member->last_consume = group_now();
 	member->idle_since = 0;
@@ -186,6 +185,7 @@ set_subscription(Group *group, int index, const Subscription *subscription)
 	if (!result)
 		return false;
 
+	member->role = GetUserId(); /* for what a pattern may match */
 	member->assignor = subscription->assignor;
 	member->max_poll_interval = subscription->max_poll_interval;
 	member->session_timeout = subscription->session_timeout;
@@ -594,6 +594,7 @@ taker_join(Group *group, MemberRef *ref)
 
 		group->ntakers++;
 		member->taker = true;
+		member->role = GetUserId();
 		strlcpy(member->member_id, member_id, MEMBER_ID_BYTES);
 		own_entry(group, index, client_addr, ref);
 	}

@@ -123,6 +123,7 @@ typedef struct Group
 								 * not raise it */
 	int32		group_epoch;
 	int32		target_epoch;
+	int32		first_epoch;	/* with which it came into memory */
 	int32		epoch_limit;	/* epochs up to here are reserved on disk */
 	bool		metadata_changed;	/* partitions or topics came or went */
 	int64		next_deadline;	/* when the coordinator decides in any case.

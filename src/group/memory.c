@@ -264,6 +264,7 @@ create_group(dsa_pointer *bucket, const char *group_id, int32 epoch)
 	ConditionVariableInit(&group->exclusive_ended);
 	group->group_epoch = epoch;
 	group->target_epoch = epoch;
+	group->first_epoch = epoch;
 	group->epoch_limit = epoch;
 	group->next_deadline = PG_INT64_MAX;
 	*bucket = pointer;
