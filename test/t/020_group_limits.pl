@@ -1,0 +1,57 @@
+# The shared memory for groups: what has to fit, does; beyond it comes an error
+# that says what to do, and nothing that was there is harmed.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TopicTest;
+
+my $node = new_node('limits');
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION pgtopic;
+SELECT topic.create('t', partitions => 100);
+SELECT topic.produce('t', 'x', partition => 7);
+});
+my $fill = sub { "DO \$\$ BEGIN FOR i IN $_[0]..$_[1] LOOP PERFORM topic.subscribe('g' || i, ARRAY['t']); END LOOP; END \$\$;" };
+
+# ---- 1,000 groups with a member and 100 partitions each, in the default memory
+
+is($node->safe_psql('postgres', $fill->(1, 1000) . q{
+SELECT count(*), sum(members), count(*) FILTER (WHERE state <> 'Stable') FROM topic.groups;
+SELECT count(*), count(DISTINCT member_id) FROM topic.lag;
+SELECT count(*) FROM topic.consume('g500');
+}), "1000|1000|0\n100000|1000\n1", '1,000 groups, 1,000 members, 100,000 partitions of groups');
+
+# ---- beyond
+
+$node->append_conf('postgresql.conf', "pgtopic.group_memory = '1MB'");
+$node->restart;
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+$session->query("SELECT topic.subscribe('first', ARRAY['t'])");
+my ($out, $err);
+$node->psql('postgres', "\\set VERBOSITY verbose\n" . $fill->(1, 1000), stdout => \$out, stderr => \$err);
+like($err, qr/ERROR:  53200: out of shared memory for consumer groups/, 'memory is full: an error');
+like($err, qr/HINT: .*pgtopic\.group_memory/, 'that says what to raise');
+is($session->query("SELECT count(*) FROM topic.consume('first')"), '1', 'a member that was there goes on');
+is($session->query("SELECT log_offset FROM topic.commit('first')"), '1', 'and commits');
+
+# What that session had joined it has left; many times over, nothing leaks.
+for my $round (1 .. 5)
+{
+	$node->psql('postgres', $fill->(1, 1000), stderr => \$err);
+	like($err, qr/out of shared memory/, "full again, round $round");
+	ok($node->poll_query_until('postgres', "SELECT sum(members) = 1 FROM topic.groups"),
+		'and free again when the session has gone');
+}
+is($node->safe_psql('postgres', "SELECT topic.subscribe('g5', ARRAY['t']) IS NOT NULL"), 't', 'others may join again');
+
+$session->quit;
+log_is_clean($node);
+done_testing;
