@@ -16,6 +16,7 @@
 
 #include "access/xlog.h"
 #include "executor/spi.h"
+#include "errors.h"
 #include "fmgr.h"
 #include "group/reading.h"
 #include "miscadmin.h"
@@ -192,6 +193,17 @@ consume_waiting(Reading *reading, int64 timeout_ms)
 
 /* ---------- a call ---------- */
 
+/* What it has claimed it reads by topic.take(). */
+static void
+refuse_taker(const Membership *membership)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNKNOWN_MEMBER_ID),
+			 errmsg("this session is not a member of group \"%s\"", membership->group_id),
+			 errdetail("It takes from the group, until the transaction ends."),
+			 errhint("Call topic.take() for more messages.")));
+}
+
 static void
 consume(Reading *reading, const NullableDatum *args)
 {
@@ -206,6 +218,8 @@ consume(Reading *reading, const NullableDatum *args)
 	timeout_ms = consumer_timeout_ms(DatumGetIntervalP(args[2].value));
 	reading_set_limits(reading, DatumGetInt32(args[1].value), DatumGetInt32(args[3].value));
 	reading->membership = membership_get(TextDatumGetCString(args[0].value));
+	if (reading->membership->taker)
+		refuse_taker(reading->membership);
 	(void) group_check(reading->membership->group_id, GROUP_READ, false);
 
 	if (!consume_look(reading, GetActiveSnapshot()) && consumer_can_wait(timeout_ms))

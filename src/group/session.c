@@ -22,6 +22,7 @@
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -48,12 +49,16 @@ session_refuse_removed(const char *group_id)
 void
 session_refuse_stale(const char *group_id, Oid relid, int32 partition)
 {
-	char	   *name = IsTransactionState() ? get_rel_name(relid) : NULL;
+	char	   *name = get_rel_name(relid);
+	char	   *schema = name ? get_namespace_name(get_rel_namespace(relid)) : NULL;
 
 	ereport(ERROR,
 			(errcode(ERRCODE_STALE_MEMBER_EPOCH),
-			 errmsg("partition %d of topic \"%s\" does not belong to this member of group \"%s\"",
-					partition, name ? name : "(dropped)", group_id),
+			 schema ?
+			 errmsg("partition %d of topic %s does not belong to this member of group \"%s\"",
+					partition, quote_qualified_identifier(schema, name), group_id) :
+			 errmsg("partition %d of a dropped topic does not belong to this member of group \"%s\"",
+					partition, group_id),
 			 errdetail("It was never assigned to this session, or it has been assigned anew since its messages were consumed."),
 			 errhint("Roll back and consume again; topic.assignment() shows what is assigned.")));
 }
