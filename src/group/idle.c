@@ -31,6 +31,7 @@ typedef struct IdlePartition
 	pg_uuid_t	uuid;
 	int32		partition;
 	int64		position;		/* -1: not known */
+	bool		from_latest;	/* then no message waits if none is committed */
 } IdlePartition;
 
 typedef struct IdleMember
@@ -77,6 +78,7 @@ note_partition(IdleCheck *check, int member, int topic, int number)
 		note->uuid = entry->uuid;
 		note->partition = number;
 		note->position = partition->position;
+		note->from_latest = member_at(check->group, partition->owner)->from_latest;
 	}
 	check->npartitions++;
 }
@@ -147,14 +149,21 @@ find_quiet_members(IdleCheck *check)
 
 /* ---------- whether messages wait ---------- */
 
-/* Where the member would go on: nobody has told us, so as the session does. */
+/*
+ * Where the member would go on: if nobody has told us, as the session does.  -1:
+ * at what is the end when it first looks.
+ */
 static int64
-committed_position(const IdleCheck *check, const IdlePartition *partition)
+position_of(const IdleCheck *check, const IdlePartition *partition)
 {
 	CommittedOffset committed;
 
+	if (partition->position >= 0)
+		return partition->position;
 	offset_read(check->group->group_id, &partition->uuid, partition->partition, &committed);
-	return committed.state.found ? committed.state.value.log_offset : 0;
+	if (committed.state.found)
+		return committed.state.value.log_offset;
+	return partition->from_latest ? -1 : 0;
 }
 
 static bool
@@ -193,9 +202,11 @@ messages_wait(const IdleCheck *check, const IdlePartition *partition)
 	if (rel != NULL)
 	{
 		if (is_that_topic(rel, &partition->uuid))
-			result = has_message(rel, partition->partition,
-								 partition->position >= 0 ? partition->position :
-								 committed_position(check, partition));
+		{
+			int64		position = position_of(check, partition);
+
+			result = position >= 0 && has_message(rel, partition->partition, position);
+		}
 		relation_close(rel, NoLock);
 	}
 	UnlockRelationOid(partition->relid, AccessShareLock);

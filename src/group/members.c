@@ -187,6 +187,7 @@ set_subscription(Group *group, int index, const Subscription *subscription)
 
 	member->role = GetUserId(); /* for what a pattern may match */
 	member->assignor = subscription->assignor;
+	member->from_latest = subscription->from_latest;
 	member->max_poll_interval = subscription->max_poll_interval;
 	member->session_timeout = subscription->session_timeout;
 	strlcpy(member->pattern, subscription->pattern ? subscription->pattern : "",

@@ -83,6 +83,8 @@ typedef struct GroupMember
 
 	/* What it subscribes to. */
 	AssignorKind assignor;
+	bool		from_latest;	/* auto_offset_reset: no message waits where
+								 * nothing is committed */
 	int64		max_poll_interval;
 	int64		session_timeout;
 	int32		ntopics;
@@ -204,6 +206,7 @@ typedef struct Subscription
 	const char *pattern;		/* NULL = none */
 	const char *instance_id;	/* NULL = dynamic member */
 	AssignorKind assignor;
+	bool		from_latest;
 	int64		max_poll_interval;
 	int64		session_timeout;
 } Subscription;

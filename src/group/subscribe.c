@@ -279,6 +279,7 @@ read_arguments(FunctionCallInfo fcinfo, Subscription *subscription, OffsetReset 
 												 INSTANCE_ID_MAX_BYTES);
 	*reset = word_argument(fcinfo, ARG_AUTO_OFFSET_RESET, "auto_offset_reset", resets,
 						   "It is earliest, latest or none.");
+	subscription->from_latest = (*reset == RESET_LATEST);
 	subscription->max_poll_interval = interval_argument(fcinfo, ARG_MAX_POLL_INTERVAL,
 														"max_poll_interval");
 	subscription->session_timeout = interval_argument(fcinfo, ARG_SESSION_TIMEOUT,
@@ -341,6 +342,7 @@ same_subscription(GroupMember *member, const Subscription *subscription)
 	const Oid  *topics = member_topics(member);
 
 	if (member->assignor != subscription->assignor ||
+		member->from_latest != subscription->from_latest ||
 		member->max_poll_interval != subscription->max_poll_interval ||
 		member->session_timeout != subscription->session_timeout ||
 		!same_text(member->pattern, subscription->pattern) ||
