@@ -26,9 +26,10 @@
 
 /*
  * A wake-up may be lost only where a transaction ends without running our
- * callbacks.  All such ends that we know of are covered; this is the net.
+ * callbacks.  All such ends that we know of are covered; this is the net.  Not
+ * oftener: hundreds of members that wait for days should cost nothing.
  */
-#define LOOK_AGAIN_MS		1000
+#define LOOK_AGAIN_MS		10000
 
 /* Longer timeouts are as good as this one, and cannot overflow. */
 #define LONGEST_TIMEOUT_MS	(INT64CONST(1000) * 365 * 24 * 3600 * 1000)

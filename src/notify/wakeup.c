@@ -45,9 +45,6 @@
 /* WaitLatch takes an int; longer waits are cut into pieces of this length. */
 #define LONGEST_SLEEP_MS	(60 * 60 * 1000L)
 
-/* How often a waiter looks whether its client is still there. */
-#define CLIENT_CHECK_MS		1000L
-
 /* Number of an entry; 0, which is no entry, ends a list. */
 typedef uint32 EntryNumber;
 
@@ -94,7 +91,6 @@ typedef struct WaitTable
 static WaitTable *table = NULL;
 static bool registered = false;
 static EntryNumber my_entries = NO_ENTRY;	/* linked in their buckets */
-static TimestampTz client_checked;	/* when we last looked at the socket */
 static bool exit_callback_set = false;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
@@ -104,7 +100,10 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
  * From libpq/libpq.h, which wants the headers of GSSAPI and OpenSSL where
  * PostgreSQL was built with them.
  */
-extern bool pq_check_connection(void);
+extern PGDLLIMPORT WaitEventSet *FeBeWaitSet;
+
+#define FeBeWaitSetSocketPos	0
+#define FeBeWaitSetNEvents		3
 
 static void notify_shmem_request(void);
 static void notify_shmem_startup(void);
@@ -407,7 +406,6 @@ notify_wait_begin_keys(const NotifyKey *keys, int nkeys)
 	Waiter	   *me;
 
 	Assert(!registered);
-	client_checked = GetCurrentTimestamp();
 	if (table == NULL)
 		return;					/* not preloaded: nobody can write either */
 
@@ -449,28 +447,43 @@ notify_wait_end(void)
 }
 
 /*
- * Looks once a second whether our client is still there, since nobody else
- * does while we sleep.  CHECK_FOR_INTERRUPTS ends the session if it is not.
+ * Sleeps until the latch is set, the time is over or our client has gone, which
+ * nobody else sees while we sleep; CHECK_FOR_INTERRUPTS ends the session then.
  */
 static void
-check_client(TimestampTz now)
+sleep_with_client(long timeout_ms)
 {
-	if (MyProcPort == NULL || !WaitEventSetCanReportClosed() ||
-		now < TimestampTzPlusMilliseconds(client_checked, CLIENT_CHECK_MS))
-		return;
+	WaitEvent	events[FeBeWaitSetNEvents];
+	int			nevents;
 
-	client_checked = now;
-	if (!pq_check_connection())
+	if (MyProcPort == NULL || !WaitEventSetCanReportClosed())
 	{
-		ClientConnectionLost = true;
-		InterruptPending = true;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 timeout_ms, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		return;
 	}
+
+	/* Who reads or writes next sets what it wants to know of the socket. */
+	ModifyWaitEvent(FeBeWaitSet, FeBeWaitSetSocketPos, WL_SOCKET_CLOSED, NULL);
+	nevents = WaitEventSetWait(FeBeWaitSet, timeout_ms, events, lengthof(events),
+							   PG_WAIT_EXTENSION);
+	for (int i = 0; i < nevents; i++)
+	{
+		if (events[i].events & WL_POSTMASTER_DEATH)
+			proc_exit(1);
+		if (events[i].events & WL_SOCKET_CLOSED)
+		{
+			ClientConnectionLost = true;
+			InterruptPending = true;
+		}
+	}
+	ResetLatch(MyLatch);
 }
 
 bool
 notify_wait(long timeout_ms)
 {
-	long		piece = MyProcPort == NULL ? LONGEST_SLEEP_MS : CLIENT_CHECK_MS;
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz deadline = TimestampTzPlusMilliseconds(now, timeout_ms);
 
@@ -479,9 +492,8 @@ notify_wait(long timeout_ms)
 		long		left;
 
 		/*
-		 * The latch is reset below, also by the check of the client, before
-		 * the flag is read, and a signal sets the flag before the latch, so
-		 * none falls between the two.
+		 * The latch is reset before the flag is read, and a signal sets the
+		 * flag before the latch, so none falls between the two.
 		 */
 		if (registered &&
 			pg_atomic_exchange_u32(&table->waiters[notify_my_procno()].signalled, 0) != 0)
@@ -491,11 +503,8 @@ notify_wait(long timeout_ms)
 		if (left <= 0)
 			return false;
 
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(left, piece), PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
+		sleep_with_client(Min(left, LONGEST_SLEEP_MS));
 		now = GetCurrentTimestamp();
-		check_client(now);
 		CHECK_FOR_INTERRUPTS();
 	}
 }
