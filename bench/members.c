@@ -7,10 +7,10 @@
  *	members takeover MEMBERS PARTITIONS TRIES LOAD
  *		Members consume and commit LOAD messages a second, with 2 ms of work
  *		in between.  A try kills one of them (SIGKILL).  Prints a line per try:
- *		ms until every partition is owned again; ms until messages produced to
- *		the victim's partitions right after the kill have reached their new
- *		owners; how many partitions that were.  At last: how often a member
- *		that was not killed got an error.
+ *		ms until every partition is owned again; ms until messages produced then
+ *		to the victim's partitions have reached their new owners; how many
+ *		partitions that were.  At last: how often a member that was not
+ *		killed got an error.
  *	members join MEMBERS PARTITIONS TRIES
  *		All members subscribe at once to a new group.  Prints ms until it is
  *		stable, ms of the longest subscribe(), and how often a partition was
