@@ -535,7 +535,7 @@ SELECT convert_from(value, 'UTF8') AS value FROM topic.take('workers', ARRAY['jo
 SELECT * FROM topic.commit('workers');
 ROLLBACK;
 BEGIN READ ONLY;
-SELECT * FROM topic.take('unheard-of', ARRAY['jobs']);
+SELECT count(*) FROM topic.take('unheard-of', ARRAY['jobs']);
 ROLLBACK;
 SELECT sqlstate_of($$ SELECT * FROM topic.take(NULL, ARRAY['jobs']) $$);
 SELECT sqlstate_of($$ SELECT * FROM topic.take('workers', NULL) $$);

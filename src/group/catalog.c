@@ -147,7 +147,7 @@ group_find(const char *group_id, GroupRow *row)
 
 /* Makes a group's row unless there is one, and waits for one being made. */
 bool
-group_make(const char *group_id, Oid owner)
+group_make(const char *group_id, Oid owner, int32 epoch)
 {
 	Relation	groups = table_of_room_open("consumer_groups", RowExclusiveLock);
 	Datum		values[GROUPS_NATTS];
@@ -156,7 +156,7 @@ group_make(const char *group_id, Oid owner)
 
 	values[GROUPS_GROUP_ID - 1] = CStringGetTextDatum(group_id);
 	values[GROUPS_OWNER - 1] = ObjectIdGetDatum(owner);
-	values[GROUPS_EPOCH - 1] = Int32GetDatum(0);
+	values[GROUPS_EPOCH - 1] = Int32GetDatum(epoch);
 	nulls[GROUPS_OWNER_NAME - 1] = true;
 	made = row_insert(groups, values, nulls);
 	table_close(groups, NoLock);
@@ -172,12 +172,13 @@ group_ensure_row(const char *group_id)
 		return;
 	if (!auto_create_groups)
 		group_missing(group_id);
-	(void) group_make(group_id, GetUserId());
+	if (!group_make(group_id, GetUserId(), 0))
+		(void) group_check(group_id, GROUP_READ, true);
 }
 
 /*
- * The owner of a group that has members and no row, because the transaction
- * of the first subscribe rolled back: the role of a member.
+ * The owner of a group that has members and no row yet, since the coordinator
+ * makes it with its first decision: the role of a member.
  */
 static bool
 owner_in_memory(const char *group_id, Oid *owner)
@@ -330,24 +331,37 @@ group_check(const char *group_id, GroupPrivilege privilege, bool create)
 	GroupRow	row;
 
 	group_check_id(group_id);
-	while (!group_find(group_id, &row))
+	if (!group_find(group_id, &row))
 	{
-		if (!create || !auto_create_groups)
+		row.epoch = 0;
+		if (!owner_in_memory(group_id, &row.owner))
 		{
-			row.epoch = 0;
-			if (owner_in_memory(group_id, &row.owner))
-				break;
-			group_missing(group_id);
-		}
-		log_check_writable("topic.create_group()");
-		if (group_make(group_id, GetUserId()))
+			if (!create || !auto_create_groups)
+				group_missing(group_id);
 			return 0;
+		}
 	}
 	check_privilege(group_id, row.owner, privilege);
 	return row.epoch;
 }
 
 /* ---------- epochs ---------- */
+
+/*
+ * Makes the row of a group that a session has subscribed to and nobody has made.
+ * So that it is there whatever becomes of that session's transaction, and
+ * nobody has to wait for it.
+ */
+static int32
+reserve_for_new_group(const char *group_id, int32 above, int32 count)
+{
+	Oid			owner;
+
+	if (!owner_in_memory(group_id, &owner) ||
+		!group_make(group_id, owner, above + count))
+		return above + EPOCHS_WITHOUT_ROW;
+	return above + count;
+}
 
 /*
  * Never waits: not for the transaction that makes the group, nor for an
@@ -364,8 +378,11 @@ group_reserve_epochs(const char *group_id, int32 above, int32 count)
 	bool		nulls[GROUPS_NATTS] = {false};
 	bool		replace[GROUPS_NATTS] = {false};
 
-	if (!try_lock_rows(group_id, ShareUpdateExclusiveLock) ||
-		!group_find(group_id, &row) || row.in_progress)
+	if (!try_lock_rows(group_id, ShareUpdateExclusiveLock))
+		return above + EPOCHS_WITHOUT_ROW;
+	if (!group_find(group_id, &row))
+		return reserve_for_new_group(group_id, above, count);
+	if (row.in_progress)
 		return above + EPOCHS_WITHOUT_ROW;
 
 	values[GROUPS_EPOCH - 1] = Int32GetDatum(Max(above, row.epoch) + count);

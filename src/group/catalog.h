@@ -39,11 +39,12 @@ extern void group_check_id(const char *group_id);
 /*
  * group_check: that the group exists and that current_user has the privilege
  * (as owner, member of the owner's role, by grant; READ and DELETE imply
- * DESCRIBE).  With create, a group that is not there is created, and owned by
- * current_user, if pgtopic.auto_create_groups is on.  The creation is part of the
- * transaction, but sessions that see it in progress take it as done; and a group
- * whose creation was rolled back exists as long as it has members.  Returns
- * the epoch from which a group in memory has to start.  Errors: TP005, 42501.
+ * DESCRIBE).  With create, a group that is not there is fine, if
+ * pgtopic.auto_create_groups is on: whoever makes the caller a member, or stores
+ * an offset for it, makes the row.  A group whose row another transaction is
+ * making is taken as there; and so is one that has members and no row, which is
+ * their role's.  Returns the epoch from which a group in memory has to start.
+ * Errors: TP005, 42501.
  */
 extern int32 group_check(const char *group_id, GroupPrivilege privilege, bool create);
 
@@ -73,10 +74,11 @@ extern void group_missing(const char *group_id) pg_attribute_noreturn();	/* TP00
 
 /*
  * group_make: makes the row of a group; false if there is one, for which it
- * waits if need be.  group_ensure_row: the same, with current_user as the
- * owner; TP005 if groups are not created by themselves.
+ * waits if need be.  group_ensure_row: the same at COMMIT, with current_user as
+ * the owner, who needs READ if it is there by now; TP005 if groups are not
+ * created by themselves.
  */
-extern bool group_make(const char *group_id, Oid owner);
+extern bool group_make(const char *group_id, Oid owner, int32 epoch);
 extern void group_ensure_row(const char *group_id);
 
 /* The group's row, if current_user owns the group; else TP005 or 42501. */
@@ -128,15 +130,20 @@ typedef struct GroupOffset
 extern int	offsets_of_group(const char *group_id, GroupOffset **offsets);
 
 /*
- * offset_ensure_slot: the slot of a partition, made if need be (then part of
- * this transaction; waits for another one that is making the same).  Also
- * ensures that the group's own row is there.
- *
+ * offset_find_slot: the slot of a partition; false if the group has none yet.
  * Every transaction that writes a slot calls this first, and does not go by
  * what an earlier one was told: it locks the group against delete_offsets and
  * delete_group.  The caller holds AccessShareLock or more on the topic until
  * the end of the transaction, against DROP.
+ *
+ * offset_ensure_slot: the same, and makes it if need be (then part of this
+ * transaction; waits for another one that is making the same), and the group's
+ * own row, too.  Called at PRE_COMMIT, in the order of group, topic and
+ * partition, so that nobody waits for a transaction that only has noted
+ * something, and no two wait for each other.
  */
+extern bool offset_find_slot(const char *group_id, const pg_uuid_t *topic,
+							 int32 partition, int64 *slot, int64 *key);
 extern void offset_ensure_slot(const char *group_id, const pg_uuid_t *topic,
 							   int32 partition, int64 *slot, int64 *key);
 
@@ -153,9 +160,11 @@ extern void group_topic_dropped(const pg_uuid_t *topic);
 
 /*
  * offset_set_metadata: what commit() was given beside an offset, shown as long as that
- * offset is the committed one.  54000 above 4096 bytes.  NULL takes it away.  A
- * commit with metadata leaves a dead row, unlike one without.
+ * offset is the committed one.  NULL takes it away.  At PRE_COMMIT, as
+ * offset_ensure_slot().  A commit with metadata leaves a dead row, unlike one
+ * without.  offset_check_metadata: 54000 above 4096 bytes.
  */
+extern void offset_check_metadata(const char *metadata);
 extern void offset_set_metadata(const char *group_id, const pg_uuid_t *topic,
 								int32 partition, int64 log_offset, const char *metadata);
 

@@ -183,6 +183,20 @@ make_slot(Relation rel, const char *group_id, const pg_uuid_t *topic, int32 part
 	return false;
 }
 
+bool
+offset_find_slot(const char *group_id, const pg_uuid_t *topic, int32 partition,
+				 int64 *slot, int64 *key)
+{
+	Relation	rel;
+	bool		found;
+
+	group_lock_rows(group_id, AccessShareLock);
+	rel = table_of_room_open("group_offsets", AccessShareLock);
+	found = find_slot(rel, group_id, topic, partition, slot, key);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
 void
 offset_ensure_slot(const char *group_id, const pg_uuid_t *topic, int32 partition,
 				   int64 *slot, int64 *key)
@@ -218,6 +232,16 @@ offsets_write(const SlotWrite *writes, int nwrites)
 }
 
 void
+offset_check_metadata(const char *metadata)
+{
+	if (metadata != NULL && strlen(metadata) > METADATA_MAX_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("metadata of an offset is too large"),
+				 errdetail("It must not have more than %d bytes.", METADATA_MAX_BYTES)));
+}
+
+void
 offset_set_metadata(const char *group_id, const pg_uuid_t *topic, int32 partition,
 					int64 log_offset, const char *metadata)
 {
@@ -228,12 +252,6 @@ offset_set_metadata(const char *group_id, const pg_uuid_t *topic, int32 partitio
 	Relation	rel;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-
-	if (metadata != NULL && strlen(metadata) > METADATA_MAX_BYTES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("metadata of an offset is too large"),
-				 errdetail("It must not have more than %d bytes.", METADATA_MAX_BYTES)));
 
 	rel = table_of_room_open("group_offsets", RowExclusiveLock);
 	scan = row_of_partition(rel, group_id, topic, partition);

@@ -72,7 +72,7 @@ pgtopic_create_group(PG_FUNCTION_ARGS)
 	group_check_id(group_id);
 	acl_check_group_new_owner(owner);
 	log_check_writable("topic.create_group()");
-	if (!group_make(group_id, owner))
+	if (!group_make(group_id, owner, 0))
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("consumer group \"%s\" already exists", group_id)));

@@ -93,7 +93,7 @@ check_nothing_gone(Membership *membership)
 	{
 		if (partition->touched != InvalidSubTransactionId &&
 			partition->owned.in_flight_since != 0 && has_moved(partition))
-			session_note_commit(membership, partition, partition->position);
+			session_note_commit(membership, partition, partition->position, false, NULL);
 	}
 }
 
@@ -131,7 +131,7 @@ pgtopic_commit(PG_FUNCTION_ARGS)
 		if (topic == NULL)
 			continue;
 
-		session_note_commit(membership, partition, partition->position);
+		session_note_commit(membership, partition, partition->position, false, NULL);
 		if (!moved)
 			continue;
 		values[COMMITTED_COL_TOPIC - 1] = CStringGetTextDatum(topic);
@@ -166,17 +166,23 @@ check_next_offset(Relation topic, int32 partition, int64 next_offset)
 /* A group without members: what was lost stays counted. */
 static void
 commit_without_members(const char *group_id, Relation topic, int32 partition,
-					   int64 next_offset)
+					   int64 next_offset, const char *metadata)
 {
-	const pg_uuid_t uuid = topic_settings(topic)->uuid;
-	SlotValue	value = {.log_offset = next_offset};
+	OffsetNote	offset = {
+		.group_id = group_id,
+		.topic = topic_settings(topic)->uuid,
+		.partition = partition,
+		.value = {.log_offset = next_offset},
+		.set_metadata = true,
+		.metadata = metadata
+	};
 	CommittedOffset present;
 
 	(void) group_check(group_id, GROUP_READ, true);
-	offset_read(group_id, &uuid, partition, &present);
+	offset_read(group_id, &offset.topic, partition, &present);
 	if (present.state.found)
-		value.lost = present.state.value.lost;
-	note_offset_of_empty_group(group_id, &uuid, partition, &value, true);
+		offset.value.lost = present.state.value.lost;
+	note_offset_of_empty_group(&offset, true);
 }
 
 /* topic.commit(group_id, topic, partition, next_offset, metadata) */
@@ -187,7 +193,7 @@ pgtopic_commit_offset(PG_FUNCTION_ARGS)
 	char	   *group_id;
 	int32		partition;
 	int64		next_offset;
-	pg_uuid_t	uuid;
+	char	   *metadata = NULL;
 	Relation	topic;
 
 	reading_check_nulls(fcinfo->args, lengthof(names), names);
@@ -196,6 +202,9 @@ pgtopic_commit_offset(PG_FUNCTION_ARGS)
 	group_id = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	partition = PG_GETARG_INT32(2);
 	next_offset = PG_GETARG_INT64(3);
+	if (!PG_ARGISNULL(4))
+		metadata = text_to_cstring(PG_GETARG_TEXT_PP(4));
+	offset_check_metadata(metadata);
 	topic = topic_open(text_to_cstring(PG_GETARG_TEXT_PP(1)), AccessShareLock);
 	acl_check_fetch(topic);
 	topic_check_partition(topic, partition);
@@ -208,14 +217,10 @@ pgtopic_commit_offset(PG_FUNCTION_ARGS)
 		session_note_commit(membership,
 							membership_partition(membership, RelationGetRelid(topic),
 												 partition, false),
-							next_offset);
+							next_offset, true, metadata);
 	}
 	else
-		commit_without_members(group_id, topic, partition, next_offset);
-
-	uuid = topic_settings(topic)->uuid;
-	offset_set_metadata(group_id, &uuid, partition, next_offset,
-						PG_ARGISNULL(4) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(4)));
+		commit_without_members(group_id, topic, partition, next_offset, metadata);
 	topic_close(topic);
 	PG_RETURN_VOID();
 }

@@ -182,6 +182,19 @@ find_target(const Reset *reset, int32 partition, const CommittedOffset *committe
 }
 
 static void
+note_reset(const Reset *reset, int32 partition, const SlotValue *value)
+{
+	OffsetNote	offset = {
+		.group_id = reset->group_id,
+		.topic = reset->uuid,
+		.partition = partition,
+		.value = *value
+	};
+
+	note_offset_of_empty_group(&offset, false);
+}
+
+static void
 reset_partition(Reset *reset, int32 partition, ReturnSetInfo *rsinfo)
 {
 	Datum		values[RESET_NATTS];
@@ -202,7 +215,7 @@ reset_partition(Reset *reset, int32 partition, ReturnSetInfo *rsinfo)
 		reset->skipped += offsets.log_start - old;
 	}
 	if (!reset->dry_run)
-		note_offset_of_empty_group(reset->group_id, &reset->uuid, partition, &value, false);
+		note_reset(reset, partition, &value);
 
 	values[0] = Int32GetDatum(partition);
 	values[1] = Int64GetDatum(old);

@@ -47,6 +47,16 @@ session_refuse_removed(const char *group_id)
 }
 
 void
+session_refuse_zombie(const char *group_id)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_STALE_MEMBER_EPOCH),
+			 errmsg("this session was removed from group \"%s\" during the transaction", group_id),
+			 errdetail("What the transaction has consumed goes to other members."),
+			 errhint("Roll back and call topic.subscribe() again.")));
+}
+
+void
 session_refuse_stale(const char *group_id, Oid relid, int32 partition)
 {
 	char	   *name = get_rel_name(relid);
@@ -448,6 +458,21 @@ release_asked_back(Membership *membership)
 	}
 }
 
+/*
+ * The coordinator has removed the member.  A transaction that goes on with
+ * what it has consumed is a zombie's; whoever consumes may simply begin anew.
+ */
+static void
+refuse_member(Membership *membership, bool consuming)
+{
+	bool		zombie = !consuming && transaction_concerns(membership);
+
+	forget(membership);
+	if (zombie)
+		session_refuse_zombie(membership->group_id);
+	session_refuse_removed(membership->group_id);
+}
+
 void
 membership_sync(Membership *membership, bool consuming)
 {
@@ -456,10 +481,7 @@ membership_sync(Membership *membership, bool consuming)
 	if (membership->taker)
 		return;
 	if (!member_status(&membership->member, consuming, &status))
-	{
-		forget(membership);
-		session_refuse_removed(membership->group_id);
-	}
+		refuse_member(membership, consuming);
 	if (status.assignment != membership->assignment)
 		read_assignment(membership);
 	if (consuming)
@@ -540,18 +562,22 @@ session_lose(Membership *membership, SessionPartition *partition, int64 lost)
 }
 
 void
-session_note_commit(Membership *membership, SessionPartition *partition, int64 log_offset)
+session_note_commit(Membership *membership, SessionPartition *partition, int64 log_offset,
+					bool set_metadata, const char *metadata)
 {
-	SlotWrite	write;
+	OffsetNote	offset = {
+		.group_id = membership->group_id,
+		.topic = partition->owned.uuid,
+		.partition = partition->owned.partition,
+		.value = {.log_offset = log_offset,.lost = partition->lost},
+		.set_metadata = set_metadata,
+		.metadata = metadata
+	};
 
 	if (partition->gone || !member_owns(&membership->member, &partition->owned))
 		session_refuse_stale(membership->group_id, partition->owned.relid,
 							 partition->owned.partition);
-	offset_ensure_slot(membership->group_id, &partition->owned.uuid,
-					   partition->owned.partition, &write.slot, &write.key);
-	write.value.log_offset = log_offset;
-	write.value.lost = partition->lost;
-	transaction_note(membership, partition, &write);
+	transaction_note(membership, partition, &offset);
 }
 
 int64

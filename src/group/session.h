@@ -124,11 +124,11 @@ extern void session_lose(Membership *membership, SessionPartition *partition, in
 
 /*
  * session_note_commit: this offset is to be stored at COMMIT; the newest note
- * of a partition wins, and goes with its (sub)transaction.  Makes the slot's
- * row if need be.  Error: TP003 if the partition is not the member's.
+ * of a partition wins, and goes with its (sub)transaction.  set_metadata: also
+ * what is shown beside it.  Error: TP003 if the partition is not the member's.
  */
 extern void session_note_commit(Membership *membership, SessionPartition *partition,
-								int64 log_offset);
+								int64 log_offset, bool set_metadata, const char *metadata);
 
 /* The offset that is to be stored at COMMIT, else the committed one. */
 extern int64 session_committed(const SessionPartition *partition);

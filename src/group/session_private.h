@@ -23,8 +23,11 @@ extern void transaction_touch(Membership *membership, SessionPartition *partitio
 
 /* An offset to be stored; transaction_noted() reads it back. */
 extern void transaction_note(Membership *membership, SessionPartition *partition,
-							 const SlotWrite *write);
+							 const OffsetNote *offset);
 extern int64 transaction_noted(int32 note);
+
+/* Whether this transaction has consumed or noted anything of the membership. */
+extern bool transaction_concerns(const Membership *membership);
 
 /* Takes away the marks that are left when the session ends. */
 extern void transaction_at_exit(void);
@@ -39,8 +42,12 @@ extern bool session_has_takers(void);
 /* Calls transaction_at_exit() and leaves all groups when the session ends. */
 extern void session_watch_exit(void);
 
-/* TP002 and TP003. */
+/*
+ * TP002; TP003 of a transaction that had to do with the group when the session
+ * was removed from it; TP003 of a partition.
+ */
 extern void session_refuse_removed(const char *group_id) pg_attribute_noreturn();
+extern void session_refuse_zombie(const char *group_id) pg_attribute_noreturn();
 extern void session_refuse_stale(const char *group_id, Oid relid, int32 partition)
 			pg_attribute_noreturn();
 

@@ -22,6 +22,7 @@
 #include "group/session_private.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 /* How a partition stood before this (sub)transaction touched it. */
 typedef struct Undo
@@ -43,7 +44,9 @@ typedef struct Note
 	SessionPartition *partition;
 	int32		previous;		/* note of the same partition, or NO_NOTE */
 	int64		covers;			/* all deliveries until then; 0: not all */
-	SlotWrite	write;
+	OffsetNote	offset;
+	int64		slot;			/* 0: to be made */
+	int64		key;
 } Note;
 
 /* A group that must be empty at COMMIT. */
@@ -114,8 +117,20 @@ transaction_touch(Membership *membership, SessionPartition *partition)
 	partition->touched = present;
 }
 
+/* The note's own copies; the slot, if there is one, stays with the group. */
+static void
+fill_note(Note *note, const OffsetNote *offset)
+{
+	note->offset = *offset;
+	if (offset->metadata != NULL)
+		note->offset.metadata = MemoryContextStrdup(TopTransactionContext, offset->metadata);
+	if (!offset_find_slot(offset->group_id, &offset->topic, offset->partition,
+						  &note->slot, &note->key))
+		note->slot = 0;
+}
+
 static Note *
-add_note(const SlotWrite *write)
+add_note(void)
 {
 	Note	   *note;
 
@@ -126,36 +141,38 @@ add_note(const SlotWrite *write)
 	note->partition = NULL;
 	note->previous = NO_NOTE;
 	note->covers = 0;
-	note->write = *write;
 	return note;
 }
 
 void
-transaction_note(Membership *membership, SessionPartition *partition, const SlotWrite *write)
+transaction_note(Membership *membership, SessionPartition *partition, const OffsetNote *offset)
 {
+	Note		filled;
 	Note	   *note;
+
+	fill_note(&filled, offset);
 
 	if (partition->note != NO_NOTE &&
 		notes[partition->note].level == GetCurrentTransactionNestLevel())
-	{
 		note = &notes[partition->note];
-		note->write = *write;
-	}
 	else
 	{
-		note = add_note(write);
+		note = add_note();
 		note->membership = membership;
 		note->partition = partition;
 		note->previous = partition->note;
 		partition->note = nnotes - 1;
 	}
-	note->covers = write->value.log_offset >= partition->position ? group_now() : 0;
+	note->offset = filled.offset;
+	note->slot = filled.slot;
+	note->key = filled.key;
+	note->covers = offset->value.log_offset >= partition->position ? group_now() : 0;
 }
 
 int64
 transaction_noted(int32 note)
 {
-	return notes[note].write.value.log_offset;
+	return notes[note].offset.value.log_offset;
 }
 
 static void
@@ -173,7 +190,7 @@ refuse_non_empty(const char *group_id, bool is_commit)
 			 errhint("End or unsubscribe its members first; topic.members shows them.")));
 }
 
-static void
+static Exclusive *
 require_empty(const char *group_id, bool is_commit)
 {
 	GroupRow	row;
@@ -183,7 +200,7 @@ require_empty(const char *group_id, bool is_commit)
 	for (int i = 0; i < nexclusives; i++)
 		if (strcmp(exclusives[i].group->group_id, group_id) == 0 &&
 			exclusives[i].is_commit == is_commit)
-			return;
+			return &exclusives[i];
 
 	exclusives = make_room(exclusives, nexclusives, &exclusives_size, sizeof(Exclusive));
 	group = group_attach(group_id, true, group_find(group_id, &row) ? row.epoch : 0);
@@ -195,24 +212,40 @@ require_empty(const char *group_id, bool is_commit)
 	session_watch_exit();
 	if (!group_is_empty(group))
 		refuse_non_empty(group_id, is_commit);
+	return exclusive;
 }
 
 void
 require_empty_group(const char *group_id)
 {
-	require_empty(group_id, false);
+	(void) require_empty(group_id, false);
 }
 
 void
-note_offset_of_empty_group(const char *group_id, const pg_uuid_t *topic,
-						   int32 partition, const SlotValue *value, bool is_commit)
+note_offset_of_empty_group(const OffsetNote *offset, bool is_commit)
 {
-	SlotWrite	write;
+	Exclusive  *exclusive = require_empty(offset->group_id, is_commit);
+	Note		filled;
+	Note	   *note;
 
-	require_empty(group_id, is_commit);
-	offset_ensure_slot(group_id, topic, partition, &write.slot, &write.key);
-	write.value = *value;
-	(void) add_note(&write);
+	fill_note(&filled, offset);
+	note = add_note();
+	note->offset = filled.offset;
+	note->offset.group_id = exclusive->group->group_id;
+	note->slot = filled.slot;
+	note->key = filled.key;
+}
+
+bool
+transaction_concerns(const Membership *membership)
+{
+	for (int i = 0; i < nundos; i++)
+		if (undos[i].membership == membership)
+			return true;
+	for (int i = 0; i < nnotes; i++)
+		if (notes[i].membership == membership)
+			return true;
+	return false;
 }
 
 /* ---------- the end of a subtransaction ---------- */
@@ -292,7 +325,7 @@ static void
 refuse_stale(const Membership *membership, const OwnedPartition *owned)
 {
 	if (owned == NULL)
-		session_refuse_removed(membership->group_id);
+		session_refuse_zombie(membership->group_id);
 	session_refuse_stale(membership->group_id, owned->relid, owned->partition);
 }
 
@@ -346,41 +379,94 @@ mark_all(void)
 	}
 }
 
-typedef struct OrderedWrite
+/* By group, topic, partition; the newer one behind. */
+static int
+compare_notes(const void *a, const void *b)
 {
-	SlotWrite	write;
-	int			number;
-} OrderedWrite;
+	const Note *x = *(Note *const *) a;
+	const Note *y = *(Note *const *) b;
+	int			order = strcmp(x->offset.group_id, y->offset.group_id);
+
+	if (order == 0)
+		order = memcmp(&x->offset.topic, &y->offset.topic, sizeof(pg_uuid_t));
+	if (order == 0 && x->offset.partition != y->offset.partition)
+		order = x->offset.partition < y->offset.partition ? -1 : 1;
+	if (order == 0)
+		order = x < y ? -1 : (x > y);
+	return order;
+}
+
+static bool
+same_partition(const Note *a, const Note *b)
+{
+	return a->offset.partition == b->offset.partition &&
+		memcmp(&a->offset.topic, &b->offset.topic, sizeof(pg_uuid_t)) == 0 &&
+		strcmp(a->offset.group_id, b->offset.group_id) == 0;
+}
+
+/* Of each partition the newest note, in order; returns how many there are. */
+static int
+newest_notes(Note **newest)
+{
+	int			n = 0;
+
+	for (int i = 0; i < nnotes; i++)
+		newest[i] = &notes[i];
+	qsort(newest, nnotes, sizeof(Note *), compare_notes);
+	for (int i = 0; i < nnotes; i++)
+		if (i + 1 == nnotes || !same_partition(newest[i], newest[i + 1]))
+			newest[n++] = newest[i];
+	return n;
+}
+
+/* What stands in rows: where there is none yet, and metadata. */
+static void
+write_row(Note *note)
+{
+	const OffsetNote *offset = &note->offset;
+
+	/* heap_insert() wants one; PRE_COMMIT comes after the last statement's */
+	PushActiveSnapshot(GetLatestSnapshot());
+	if (note->slot == 0)
+		offset_ensure_slot(offset->group_id, &offset->topic, offset->partition,
+						   &note->slot, &note->key);
+	if (offset->set_metadata)
+		offset_set_metadata(offset->group_id, &offset->topic, offset->partition,
+							offset->value.log_offset, offset->metadata);
+	PopActiveSnapshot();
+}
 
 static int
 compare_writes(const void *a, const void *b)
 {
-	const OrderedWrite *x = a;
-	const OrderedWrite *y = b;
+	const SlotWrite *x = a;
+	const SlotWrite *y = b;
 
-	if (x->write.slot != y->write.slot)
-		return x->write.slot < y->write.slot ? -1 : 1;
-	return x->number < y->number ? -1 : (x->number > y->number);
+	return x->slot < y->slot ? -1 : (x->slot > y->slot);
 }
 
-/* Of each slot the newest note. */
+/*
+ * Rows come first, all transactions in the same order, and then slots, in
+ * theirs: who waits for a row holds no slot.
+ */
 static void
 write_all(void)
 {
-	OrderedWrite *ordered = palloc(nnotes * sizeof(OrderedWrite));
-	SlotWrite  *writes = palloc(nnotes * sizeof(SlotWrite));
-	int			nwrites = 0;
+	Note	  **newest = palloc(nnotes * sizeof(Note *));
+	int			n = newest_notes(newest);
+	SlotWrite  *writes = palloc(n * sizeof(SlotWrite));
 
-	for (int i = 0; i < nnotes; i++)
+	for (int i = 0; i < n; i++)
+		if (newest[i]->slot == 0 || newest[i]->offset.set_metadata)
+			write_row(newest[i]);
+	for (int i = 0; i < n; i++)
 	{
-		ordered[i].write = notes[i].write;
-		ordered[i].number = i;
+		writes[i].slot = newest[i]->slot;
+		writes[i].key = newest[i]->key;
+		writes[i].value = newest[i]->offset.value;
 	}
-	qsort(ordered, nnotes, sizeof(OrderedWrite), compare_writes);
-	for (int i = 0; i < nnotes; i++)
-		if (i + 1 == nnotes || ordered[i].write.slot != ordered[i + 1].write.slot)
-			writes[nwrites++] = ordered[i].write;
-	offsets_write(writes, nwrites);
+	qsort(writes, n, sizeof(SlotWrite), compare_writes);
+	offsets_write(writes, n);
 }
 
 static void
@@ -439,7 +525,7 @@ settle(Membership *membership, SessionPartition *partition)
 	{
 		const Note *note = &notes[partition->note];
 
-		partition->committed = note->write.value.log_offset;
+		partition->committed = note->offset.value.log_offset;
 		partition->committed_xid = commit_xid;
 		partition->note = NO_NOTE;
 		if (partition->position <= partition->committed)

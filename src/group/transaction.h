@@ -25,14 +25,26 @@
 extern void transaction_init(void);
 
 /*
+ * What is to be stored at COMMIT.  The group's and the partition's rows are made
+ * then if they are not there; metadata is set or taken away if it is explicit.
+ */
+typedef struct OffsetNote
+{
+	const char *group_id;		/* lives as long as the transaction */
+	pg_uuid_t	topic;
+	int32		partition;
+	SlotValue	value;
+	bool		set_metadata;
+	const char *metadata;		/* or NULL; copied */
+} OffsetNote;
+
+/*
  * note_offset_of_empty_group: an offset to be stored at COMMIT, if the group is
  * empty then.  The newest note of a partition wins; ROLLBACK TO takes back what came
  * after the savepoint.  is_commit names the error now and at COMMIT: true for
  * TP002 (commit without subscription), false for TP004 (an operator's function).
  */
-extern void note_offset_of_empty_group(const char *group_id, const pg_uuid_t *topic,
-									   int32 partition, const SlotValue *value,
-									   bool is_commit);
+extern void note_offset_of_empty_group(const OffsetNote *offset, bool is_commit);
 
 /*
  * require_empty_group: TP004 unless the group is empty now, and again at COMMIT.
