@@ -265,6 +265,8 @@ review_group(GroupCopy *copy, Group *group, bool deadline_reached)
 		return;
 	for (int i = 0; i < copy->nwake; i++)
 		notify_wake(copy->wake[i]);
+	if (copy->nwake > 0)
+		notify_rebalance(group->group_id);
 	log_fences(copy, group);
 }
 

@@ -12,6 +12,7 @@
 #include "group/catalog.h"
 #include "group/group.h"
 #include "group/members.h"
+#include "group/notifier.h"
 #include "group/reading.h"
 #include "group/session.h"
 #include "group/transaction.h"
@@ -33,6 +34,7 @@ group_init(void)
 	transaction_init();
 	consume_init();
 	take_init();
+	notifier_init();
 	topic_changed_hook = topics_changed;
 	topic_dropped_hook = group_topic_dropped;
 }

@@ -24,6 +24,13 @@ extern void group_init(void);
 extern void coordinator_run(bool (*keep_on) (void));
 
 /*
+ * notifier_run: notifies the sessions of this database that LISTEN for news of
+ * topics and groups, until nobody does, or it should end as above.  Returns
+ * whether it is still needed.
+ */
+extern bool notifier_run(bool (*keep_on) (void));
+
+/*
  * Called, with no lock held, by a session that finds no coordinator in its
  * database; set by the worker room.
  */

@@ -2,7 +2,8 @@
  *
  * notify.h
  *	  The door of the notify room: who waits for which partitions, in shared
- *	  memory.  A leaf: it includes no other room.
+ *	  memory, and who LISTENs for news of them.  A leaf: it includes no other
+ *	  room.
  *
  * Protocol of a waiter, without lost wake-ups:
  *		notify_wait_begin_keys(keys, nkeys);
@@ -50,10 +51,13 @@ extern void notify_wait_begin_keys(const NotifyKey *keys, int nkeys);
 extern bool notify_wait(long timeout_ms);
 extern void notify_wait_end(void);
 
-/* Wakes those who wait for the partition.  One atomic read if nobody waits. */
+/*
+ * Wakes those who wait for the partition, and has those who LISTEN notified.
+ * Two atomic reads if there is nobody.
+ */
 extern void notify_signal(Oid topic, int32 partition);
 
-/* Wakes every waiter of this database: after COMMIT PREPARED and the like. */
+/* The same for all of this database: after COMMIT PREPARED and the like. */
 extern void notify_signal_all(void);
 
 /*
@@ -63,5 +67,84 @@ extern void notify_signal_all(void);
  */
 extern void notify_wake(int procno);
 extern int	notify_my_procno(void);
+
+/* ---------- channel.c: channels of LISTEN ---------- */
+
+#define NOTIFY_TOPIC_PREFIX	"topic:"	/* schema.topic, quoted where needed */
+#define NOTIFY_GROUP_PREFIX	"group:"	/* group_id */
+
+/*
+ * notify_channel: writes the name of a channel, NAMEDATALEN bytes at most: the
+ * prefix and the name, or, where that is too long, the prefix, "#" and the
+ * first 40 hexadecimal digits of the name's SHA-256.
+ */
+extern void notify_channel(const char *prefix, const char *name, char *channel);
+
+/* ---------- listen.c: a session that LISTENs ---------- */
+
+/* LISTEN and UNLISTEN as parts of the transaction, as the statements do. */
+extern void notify_listen(const char *channel);
+extern void notify_unlisten(const char *channel);
+
+/* ---------- news.c: what the notifier is to tell ---------- */
+
+/*
+ * Called, with no lock held, by a session that begins to LISTEN and finds no
+ * notifier in its database; set by the worker room.
+ */
+typedef void (*notifier_missing_hook_type) (void);
+extern notifier_missing_hook_type notifier_missing_hook;
+
+/* Members of the group must act; told to whoever listens on its channel. */
+extern void notify_rebalance(const char *group_id);
+
+/* Whether any session of this database listens to a channel of ours. */
+extern bool notify_has_listeners(void);
+
+typedef enum NewsScope
+{
+	NEWS_KEYS,					/* what the keys say */
+	NEWS_ALL_MESSAGES,			/* any partition may have news */
+	NEWS_ALL					/* and any group may have been rebalanced */
+} NewsScope;
+
+typedef struct News
+{
+	NewsScope	scope;
+	bool		rebalances;		/* some channels of groups are marked so */
+	uint32		marks;			/* how often something was marked */
+	int			nkeys;
+	NotifyKey  *keys;			/* NEWS_MAX_KEYS; by topic and partition, some
+								 * may stand there twice */
+} News;
+
+#define NEWS_MAX_KEYS	1024
+
+/*
+ * The process that notifies for this database.  notifier_attach: it is this
+ * one, until it exits or notifier_detach(); false if there is another one, or
+ * nobody listens.  notifier_detach_if_unneeded: if nobody listens (any more).
+ */
+extern bool notifier_attach(void);
+extern void notifier_detach(void);
+extern bool notifier_detach_if_unneeded(void);
+
+/*
+ * news_waiting: whether there is something to tell.  news_take: takes it, so
+ * that what comes from now on is marked anew; it must be told then, or put back.
+ */
+extern bool news_waiting(void);
+extern void news_take(News *news);
+extern void news_put_back(void);
+
+/*
+ * Who listens.  news_listened: whether somebody does to this channel; true
+ * also when that is not known, for want of shared memory (news_unlisted).
+ * news_channels: the known ones that begin so, or of them those marked with a
+ * rebalance, whose marks it takes away; palloc'd, NAMEDATALEN bytes each.
+ */
+extern bool news_listened(const char *channel);
+extern bool news_unlisted(void);
+extern int	news_channels(const char *prefix, bool rebalances, char (**channels)[NAMEDATALEN]);
 
 #endif							/* PGTOPIC_NOTIFY_H */

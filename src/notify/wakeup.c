@@ -23,7 +23,7 @@
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
-#include "notify/notify.h"
+#include "notify/news.h"
 #include "pgstat.h"
 #include "port/atomics.h"
 #include "port/pg_bitutils.h"
@@ -131,6 +131,9 @@ notify_init(void)
 	 */
 	RegisterXactCallback(notify_xact_callback, NULL);
 	RegisterSubXactCallback(notify_subxact_callback, NULL);
+
+	news_init();
+	listen_init();
 }
 
 static inline uint32
@@ -546,6 +549,7 @@ notify_signal(Oid topic, int32 partition)
 		return;
 
 	pg_memory_barrier();
+	news_mark(topic, partition);
 	if (pg_atomic_read_u32(&table->nwaiting) == 0)
 		return;
 
@@ -561,6 +565,7 @@ notify_signal_all(void)
 		return;
 
 	pg_memory_barrier();
+	news_mark_all();
 	if (pg_atomic_read_u32(&table->nwaiting) == 0)
 		return;
 

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * launcher.c
- *	  Starts a worker in each database that has the extension.
+ *	  Starts a worker in each database that has the extension, and a notifier
+ *	  where somebody listens.
  *
  * The launcher is connected to no database, and so is in nobody's way.  From
  * there it cannot see where the extension is: it starts a worker where there
@@ -46,10 +47,10 @@
 
 #define NEVER					PG_INT64_MAX
 
-/* A database of which a worker is wanted. */
+/* A worker that is wanted. */
 typedef struct Wanted
 {
-	Oid			database;
+	WorkerWish	wish;
 	int64		not_before;
 } Wanted;
 
@@ -132,7 +133,7 @@ connectable_databases(void)
 /* ---------- what is wanted ---------- */
 
 static Started *
-last_start(Oid database)
+last_start(const WorkerWish *wish)
 {
 	ListCell   *cell;
 
@@ -140,27 +141,29 @@ last_start(Oid database)
 	{
 		Started    *start = lfirst(cell);
 
-		if (start->place.database == database)
+		if (start->place.wish.database == wish->database &&
+			start->place.wish.kind == wish->kind)
 			return start;
 	}
 	return NULL;
 }
 
 static void
-add_wanted(Oid database)
+add_wanted(Oid database, WorkerKind kind)
 {
-	Started    *start = last_start(database);
+	WorkerWish	wish = {.database = database, .kind = kind};
+	Started    *start = last_start(&wish);
 	Wanted	   *entry;
 	ListCell   *cell;
 
 	foreach(cell, wanted)
 	{
 		entry = lfirst(cell);
-		if (entry->database == database)
+		if (entry->wish.database == database && entry->wish.kind == kind)
 			return;
 	}
 	entry = palloc(sizeof(Wanted));
-	entry->database = database;
+	entry->wish = wish;
 	entry->not_before = start != NULL ? start->when + RESTART_INTERVAL_MS : 0;
 	wanted = lappend(wanted, entry);
 }
@@ -168,21 +171,21 @@ add_wanted(Oid database)
 static void
 collect_wanted(void)
 {
-	Oid			database;
+	WorkerWish	wish;
 
-	while (registry_next_wanted(&database))
+	while (registry_next_wanted(&wish))
 	{
 		List	   *databases;
 		ListCell   *cell;
 
-		if (OidIsValid(database))
+		if (OidIsValid(wish.database))
 		{
-			add_wanted(database);
+			add_wanted(wish.database, wish.kind);
 			continue;
 		}
 		databases = connectable_databases();
 		foreach(cell, databases)
-			add_wanted(lfirst_oid(cell));
+			add_wanted(lfirst_oid(cell), WORKER_COORDINATOR);
 		list_free(databases);
 	}
 }
@@ -240,7 +243,7 @@ report_lack_of_slots(void)
 		ereport(LOG,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("out of background worker slots for pgtopic"),
-				 errdetail("Consumer groups of some databases cannot rebalance; it is tried again every few seconds."),
+				 errdetail("Consumer groups of some databases cannot rebalance, or listeners are not notified; it is tried again every few seconds."),
 				 errhint("You might need to increase max_worker_processes.")));
 	slots_lacking = true;
 }
@@ -279,7 +282,7 @@ start_wanted(const Wanted *entry, int64 *again)
 	if (*again > now_ms())
 		return false;
 
-	switch (registry_reserve(entry->database, &place))
+	switch (registry_reserve(&entry->wish, &place))
 	{
 		case PLACE_TAKEN:
 			return true;
@@ -314,7 +317,7 @@ start_workers(void)
 		Wanted	   *entry = lfirst(cell);
 		int64		again = NEVER;
 
-		if (!list_member_oid(databases, entry->database) || start_wanted(entry, &again))
+		if (!list_member_oid(databases, entry->wish.database) || start_wanted(entry, &again))
 		{
 			wanted = foreach_delete_current(wanted, cell);
 			pfree(entry);

@@ -25,6 +25,7 @@
 #include "commands/extension.h"
 #include "compat.h"
 #include "miscadmin.h"
+#include "notify/notify.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/syscache.h"
@@ -63,9 +64,13 @@ extension_xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 			if (is_there)
-				registry_want(MyDatabaseId);
+			{
+				registry_want(MyDatabaseId, WORKER_COORDINATOR);
+				if (notify_has_listeners())
+					registry_want(MyDatabaseId, WORKER_NOTIFIER);
+			}
 			else
-				registry_tell_worker(MyDatabaseId);
+				registry_tell_workers(MyDatabaseId);
 			extensions_changed = false;
 			break;
 		case XACT_EVENT_ABORT:
@@ -222,7 +227,7 @@ make_way_process_utility(PlannedStmt *planned, const char *query_string,
 
 	/* It may have dropped the extension. */
 	if (commits_prepared)
-		registry_tell_worker(MyDatabaseId);
+		registry_tell_workers(MyDatabaseId);
 }
 
 void

@@ -32,12 +32,12 @@
 
 #define WORKER_TRANCHE	"pgtopic_workers"
 
-/* Databases wanted at once; beyond that the launcher looks at all of them. */
+/* Workers wanted at once; beyond that the launcher looks at all of them. */
 #define MAX_WANTED		64
 
 typedef struct Place
 {
-	Oid			database;		/* InvalidOid: free */
+	WorkerWish	wish;			/* database InvalidOid: free */
 	uint32		generation;		/* raised whenever it is reserved */
 	pid_t		pid;			/* 0: reserved, not started yet */
 	int			procno;
@@ -55,7 +55,7 @@ typedef struct Registry
 	int			launcher_procno;
 	bool		want_all;
 	int			nwanted;
-	Oid			wanted[MAX_WANTED];
+	WorkerWish	wanted[MAX_WANTED];
 	Oid		   *holds;			/* by number of the PGPROC; MaxBackends */
 	Place		places[FLEXIBLE_ARRAY_MEMBER];	/* max_worker_processes */
 } Registry;
@@ -131,10 +131,23 @@ wake_launcher(void)
 }
 
 static Place *
-find_place(Oid database)
+find_place(const WorkerWish *wish)
 {
 	for (int i = 0; i < max_worker_processes; i++)
-		if (registry->places[i].database == database)
+		if (registry->places[i].wish.database == wish->database &&
+			registry->places[i].wish.kind == wish->kind)
+			return &registry->places[i];
+	return NULL;
+}
+
+/* The next place of a database, whatever the kind, or a free one (InvalidOid). */
+static Place *
+next_place(Oid database, const Place *after)
+{
+	int			first = after != NULL ? (int) (after - registry->places) + 1 : 0;
+
+	for (int i = first; i < max_worker_processes; i++)
+		if (registry->places[i].wish.database == database)
 			return &registry->places[i];
 	return NULL;
 }
@@ -148,14 +161,16 @@ is_held(Oid database)
 	return false;
 }
 
+/* Beyond the limit notifiers are not remembered; a later listener wants one. */
 static void
-add_wanted(Oid database)
+add_wanted(const WorkerWish *wish)
 {
 	for (int i = 0; i < registry->nwanted; i++)
-		if (registry->wanted[i] == database)
+		if (registry->wanted[i].database == wish->database &&
+			registry->wanted[i].kind == wish->kind)
 			return;
 	if (registry->nwanted < MAX_WANTED)
-		registry->wanted[registry->nwanted++] = database;
+		registry->wanted[registry->nwanted++] = *wish;
 	else
 		registry->want_all = true;
 }
@@ -163,22 +178,23 @@ add_wanted(Oid database)
 /* ---------- sessions ---------- */
 
 void
-registry_want(Oid database)
+registry_want(Oid database, WorkerKind kind)
 {
+	WorkerWish	wish = {.database = database, .kind = kind};
+
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
-	add_wanted(database);
+	add_wanted(&wish);
 	wake_launcher();
 	LWLockRelease(registry->lock);
 }
 
 void
-registry_tell_worker(Oid database)
+registry_tell_workers(Oid database)
 {
-	Place	   *place;
+	Place	   *place = NULL;
 
 	LWLockAcquire(registry->lock, LW_SHARED);
-	place = find_place(database);
-	if (place != NULL)
+	while ((place = next_place(database, place)) != NULL)
 	{
 		pg_atomic_write_u32(&place->told, 1);
 		if (place->pid != 0)
@@ -201,7 +217,7 @@ void
 registry_hold(Oid database)
 {
 	static bool registered = false;
-	Place	   *place;
+	Place	   *place = NULL;
 
 	if (!registered)
 	{
@@ -211,8 +227,7 @@ registry_hold(Oid database)
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	holding = true;
 	registry->holds[notify_my_procno()] = database;
-	place = find_place(database);
-	if (place != NULL)
+	while ((place = next_place(database, place)) != NULL)
 	{
 		place->again = true;
 		if (place->pid != 0)
@@ -239,7 +254,7 @@ has_worker(Oid database)
 	bool		result;
 
 	LWLockAcquire(registry->lock, LW_SHARED);
-	result = find_place(database) != NULL;
+	result = next_place(database, NULL) != NULL;
 	LWLockRelease(registry->lock);
 	return result;
 }
@@ -291,7 +306,7 @@ registry_be_launcher(void)
 		registry->want_all = true;
 		for (int i = 0; i < max_worker_processes; i++)
 			if (registry->places[i].pid == 0)
-				registry->places[i].database = InvalidOid;
+				registry->places[i].wish.database = InvalidOid;
 	}
 	LWLockRelease(registry->lock);
 	if (result)
@@ -300,7 +315,7 @@ registry_be_launcher(void)
 }
 
 bool
-registry_next_wanted(Oid *database)
+registry_next_wanted(WorkerWish *wish)
 {
 	bool		result = true;
 
@@ -308,10 +323,11 @@ registry_next_wanted(Oid *database)
 	if (registry->want_all)
 	{
 		registry->want_all = false;
-		*database = InvalidOid;
+		wish->database = InvalidOid;
+		wish->kind = WORKER_COORDINATOR;
 	}
 	else if (registry->nwanted > 0)
-		*database = registry->wanted[--registry->nwanted];
+		*wish = registry->wanted[--registry->nwanted];
 	else
 		result = false;
 	LWLockRelease(registry->lock);
@@ -320,13 +336,13 @@ registry_next_wanted(Oid *database)
 
 /* A free place, or NULL. */
 static Place *
-new_place(Oid database)
+new_place(const WorkerWish *wish)
 {
-	Place	   *place = find_place(InvalidOid);
+	Place	   *place = next_place(InvalidOid, NULL);
 
 	if (place == NULL)
 		return NULL;
-	place->database = database;
+	place->wish = *wish;
 	place->generation++;
 	place->pid = 0;
 	place->settled = false;
@@ -337,27 +353,27 @@ new_place(Oid database)
 }
 
 PlaceResult
-registry_reserve(Oid database, WorkerPlace *place)
+registry_reserve(const WorkerWish *wish, WorkerPlace *place)
 {
 	PlaceResult result = PLACE_GIVEN;
 	Place	   *found;
 
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
-	found = find_place(database);
+	found = find_place(wish);
 	if (found != NULL)
 	{
 		found->again = true;	/* it may be about to leave */
 		result = PLACE_TAKEN;
 	}
-	else if (is_held(database))
+	else if (is_held(wish->database))
 		result = PLACE_HELD;
-	else if ((found = new_place(database)) == NULL)
+	else if ((found = new_place(wish)) == NULL)
 		result = PLACE_NONE;
 	else
 	{
 		place->number = (int) (found - registry->places);
 		place->generation = found->generation;
-		place->database = database;
+		place->wish = *wish;
 	}
 	LWLockRelease(registry->lock);
 	return result;
@@ -366,7 +382,7 @@ registry_reserve(Oid database, WorkerPlace *place)
 static void
 free_place(Place *place)
 {
-	place->database = InvalidOid;
+	place->wish.database = InvalidOid;
 	place->pid = 0;
 }
 
@@ -376,7 +392,7 @@ place_of(const WorkerPlace *place)
 {
 	Place	   *result = &registry->places[place->number];
 
-	if (result->generation != place->generation || result->database != place->database)
+	if (result->generation != place->generation || result->wish.database != place->wish.database)
 		return NULL;
 	return result;
 }
@@ -414,7 +430,7 @@ worker_exit(int code, Datum arg)
 {
 	LWLockAcquire(registry->lock, LW_EXCLUSIVE);
 	if (my_place->at_home || my_place->again)
-		add_wanted(my_place->database);
+		add_wanted(&my_place->wish);
 	free_place(my_place);
 	wake_launcher();
 	LWLockRelease(registry->lock);
@@ -438,7 +454,7 @@ registry_occupy(const WorkerPlace *place)
 		found->pid = MyProcPid;
 		found->procno = notify_my_procno();
 		my_place = found;
-		held = is_held(place->database);
+		held = is_held(place->wish.database);
 	}
 	LWLockRelease(registry->lock);
 	if (my_place == NULL)

@@ -13,12 +13,26 @@
 
 #include "postgres_ext.h"
 
+/* What a worker does in its database; there is one of each kind at most. */
+typedef enum WorkerKind
+{
+	WORKER_COORDINATOR,			/* wherever the extension is */
+	WORKER_NOTIFIER				/* while somebody there listens */
+} WorkerKind;
+
+/* A worker that is wanted. */
+typedef struct WorkerWish
+{
+	Oid			database;
+	WorkerKind	kind;
+} WorkerWish;
+
 /* What the launcher hands to a worker, in bgw_extra. */
 typedef struct WorkerPlace
 {
 	int			number;
 	uint32		generation;
-	Oid			database;
+	WorkerWish	wish;
 } WorkerPlace;
 
 /* Request and start-up of shared memory; from worker_init(). */
@@ -27,10 +41,10 @@ extern void registry_init(void);
 /* ---------- sessions ---------- */
 
 /* The launcher is to look whether the database needs a worker.  Never fails. */
-extern void registry_want(Oid database);
+extern void registry_want(Oid database, WorkerKind kind);
 
-/* The worker of this database is to look whether the extension is still there. */
-extern void registry_tell_worker(Oid database);
+/* The workers of this database are to look whether the extension is still there. */
+extern void registry_tell_workers(Oid database);
 
 /*
  * registry_hold: from now on no worker starts in the database, and those there
@@ -48,20 +62,20 @@ extern bool registry_wait_until_left(Oid database, long timeout_ms);
 extern bool registry_be_launcher(void);
 
 /*
- * A database of which somebody wants a worker; InvalidOid stands for all of
- * them.  False if there is none.
+ * A worker that somebody wants; InvalidOid stands for all databases.  False if
+ * there is none.
  */
-extern bool registry_next_wanted(Oid *database);
+extern bool registry_next_wanted(WorkerWish *wish);
 
 typedef enum PlaceResult
 {
 	PLACE_GIVEN,
-	PLACE_TAKEN,				/* the database has a worker */
+	PLACE_TAKEN,				/* the database has such a worker */
 	PLACE_HELD,					/* it is to be left alone for now */
 	PLACE_NONE					/* all places are in use */
 } PlaceResult;
 
-extern PlaceResult registry_reserve(Oid database, WorkerPlace *place);
+extern PlaceResult registry_reserve(const WorkerWish *wish, WorkerPlace *place);
 
 /* Whether the worker of this place knows if it is wanted, or has gone. */
 extern bool registry_is_settled(const WorkerPlace *place);
@@ -78,12 +92,12 @@ extern void registry_give_up(const WorkerPlace *place);
 extern bool registry_occupy(const WorkerPlace *place);
 
 /*
- * registry_set_at_home: whether the database has the extension, so that a
- * worker is wanted there again when this one ends.
+ * registry_set_at_home: whether this worker is needed here, so that another one
+ * is wanted when it ends.
  */
 extern void registry_set_at_home(bool at_home);
 
-/* Whether registry_tell_worker() was called since the last time. */
+/* Whether registry_tell_workers() was called since the last time. */
 extern bool registry_was_told(void);
 
 #endif							/* PGTOPIC_WORKER_REGISTRY_H */

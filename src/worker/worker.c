@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  The process that serves one database.
+ *	  The processes that serve one database.
  *
- * It is started on suspicion, and ends at once where the extension is not.
- * What it does is the coordinator's; this file lets it come and go.
+ * They are started on suspicion, and end at once where the extension is not.
+ * What they do is the coordinator's and the notifier's; this file lets them come
+ * and go.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -25,10 +26,21 @@
 #include "worker/processes.h"
 #include "worker/worker.h"
 
+static const char *const kind_names[] = {
+	[WORKER_COORDINATOR] = "pgtopic worker",
+	[WORKER_NOTIFIER] = "pgtopic notifier"
+};
+
 static void
-want_worker_here(void)
+want_coordinator_here(void)
 {
-	registry_want(MyDatabaseId);
+	registry_want(MyDatabaseId, WORKER_COORDINATOR);
+}
+
+static void
+want_notifier_here(void)
+{
+	registry_want(MyDatabaseId, WORKER_NOTIFIER);
 }
 
 void
@@ -39,7 +51,8 @@ worker_init(void)
 	registry_init();
 	launcher_register();
 	make_way_init();
-	coordinator_missing_hook = want_worker_here;
+	coordinator_missing_hook = want_coordinator_here;
+	notifier_missing_hook = want_notifier_here;
 }
 
 void
@@ -51,8 +64,9 @@ worker_describe(const WorkerPlace *place, BackgroundWorker *worker)
 	worker->bgw_restart_time = BGW_NEVER_RESTART;	/* the launcher decides */
 	strlcpy(worker->bgw_library_name, "pgtopic", BGW_MAXLEN);
 	strlcpy(worker->bgw_function_name, "pgtopic_worker_main", BGW_MAXLEN);
-	snprintf(worker->bgw_name, BGW_MAXLEN, "pgtopic worker of database %u", place->database);
-	strlcpy(worker->bgw_type, "pgtopic worker", BGW_MAXLEN);
+	snprintf(worker->bgw_name, BGW_MAXLEN, "%s of database %u",
+			 kind_names[place->wish.kind], place->wish.database);
+	strlcpy(worker->bgw_type, kind_names[place->wish.kind], BGW_MAXLEN);
 	memcpy(worker->bgw_extra, place, sizeof(WorkerPlace));
 	worker->bgw_notify_pid = MyProcPid;
 }
@@ -73,7 +87,7 @@ has_extension(void)
 }
 
 /*
- * For the coordinator.  Who is asked to end by SIGTERM ends here, and silently,
+ * For coordinator and notifier.  Who is asked to end by SIGTERM ends here, and silently,
  * unless it is in the midst of a transaction.
  */
 static bool
@@ -101,13 +115,16 @@ pgtopic_worker_main(Datum arg)
 
 	if (!registry_occupy(&place))
 		proc_exit(0);
-	BackgroundWorkerInitializeConnectionByOid(place.database, InvalidOid, 0);
+	BackgroundWorkerInitializeConnectionByOid(place.wish.database, InvalidOid, 0);
 	if (has_extension())
 	{
 		registry_set_at_home(true);
-		pgstat_report_appname("pgtopic worker");
+		pgstat_report_appname(kind_names[place.wish.kind]);
 		pgstat_report_activity(STATE_IDLE, NULL);
-		coordinator_run(keep_on);
+		if (place.wish.kind == WORKER_COORDINATOR)
+			coordinator_run(keep_on);
+		else if (!notifier_run(keep_on))
+			registry_set_at_home(false);
 	}
 	proc_exit(0);
 }
