@@ -5,11 +5,13 @@ import statistics
 import subprocess
 
 from report import interval, number, ratio_row, row, sql
+from server import on_cpu, server_processes
 
 PROGRAM = os.environ.get('BENCH_CONSUME', './consume')
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'contestants')
 MILLION = 1000000
 BATCH = 500
+WINDOW = 5                      # seconds, of a soak
 
 # Contestant, its name in the table, the bar, messages of a quick turn.
 PEERS = (('outbox', 'naive outbox', 1, MILLION),
@@ -181,8 +183,35 @@ def fanout(options):
 
 # ---------- a snapshot that is held ----------
 
+def soak_windows(contestant, *arguments):
+    """Of every 5 s: messages a second, the size of what should not grow, CPU of the server for a message."""
+    windows, pids, before = [], [], 0
+    environment = dict(os.environ, PGDATABASE='bench', PGOPTIONS='-c synchronous_commit=off')
+    with subprocess.Popen([PROGRAM, 'soak', contestant.path, *map(str, arguments)], text=True, stdout=subprocess.PIPE,
+                          env=environment) as program:
+        for line in program.stdout:
+            rate, size = map(float, line.split())
+            used = on_cpu(pids)
+            # the sessions of the first window were not there when it began
+            windows.append((rate, size, (used - before) / (rate * WINDOW) if pids else None))
+            if not pids:
+                pids = server_processes()
+                used = on_cpu(pids)
+            before = used
+    if program.returncode:
+        raise subprocess.CalledProcessError(program.returncode, program.args)
+    return windows
+
+
+def change(values, n):
+    """Median of the first and of the last n, and their ratio."""
+    first, last = (statistics.median(v for v in part if v) for part in (values[:n], values[-n:]))
+    return first, last, last / first
+
+
 def soak(options):
     seconds, hold = 150, 15
+    n = int(hold / WINDOW)
     for name, title in (('pgtopic', 'pgtopic'),) + (() if options.quick else tuple(p[:2] for p in PEERS)):
         if not available(name):
             continue
@@ -191,20 +220,21 @@ def soak(options):
         group = contestant.new_group('start' if 'start' in contestant.sections else 'group')
         sql('ALTER SYSTEM SET autovacuum = on', 'SELECT pg_reload_conf()', 'CHECKPOINT')
         try:
-            windows = consume('soak', contestant, 100, seconds, hold, group, sync='off')
+            rates, sizes, cpu = zip(*soak_windows(contestant, 100, seconds, hold, group))
         finally:
             sql('ALTER SYSTEM RESET autovacuum', 'SELECT pg_reload_conf()')
         contestant.run('setup')         # gives the space back
-        rates, sizes = zip(*windows)
-        first, last = statistics.median(rates[:hold // 5]), statistics.median(rates[-hold // 5:])
-        text = f'{number(first)} → {number(last)}, {last / first:.2f}'
+        first, last, ratio = change(rates, n)
+        text = f'{number(first)} → {number(last)}, {ratio:.2f}'
+        cost = '{:.2f} → {:.2f}, {:.2f}'.format(*(x * f for x, f in zip(change(cpu, n), (1e6, 1e6, 1))))
         work = f'soak of {seconds} s, a snapshot held from second {hold} on, messages/s, first and last {hold} s'
         if name == 'pgtopic':
-            row(work, '', text, '', '≥ 0.95', 'holds' if last / first >= 0.95 else 'MISSED')
+            row(work, '', text, '', '≥ 0.95', 'holds' if ratio >= 0.95 else 'MISSED')
+            row('CPU of the server for a message meanwhile, µs', '', cost, '', '', '')
             limit_row('growth of the committed offsets meanwhile, bytes', sizes[-1] - sizes[0], 0,
                       f'{sizes[-1] - sizes[0]:,.0f}')
         else:
-            row(f'the same, {title}', text, '', '', '', '')
+            row(f'the same, {title}', f'{text}; CPU {cost}', '', '', '', '')
 
 
 def commits(options):

@@ -6,6 +6,7 @@ import time
 
 from consume import limit_row
 from report import interval, row, sql
+from server import on_cpu, server_processes
 
 PROGRAM = os.environ.get('BENCH_MEMBERS', './members')
 MEMBERS, PARTITIONS = 100, 1000
@@ -55,25 +56,6 @@ def join(options):
 
 
 # ---------- nothing to do ----------
-
-def server_processes():
-    with open(sql("SELECT current_setting('data_directory')") + '/postmaster.pid') as file:
-        postmaster = file.readline().strip()
-    with open(f'/proc/{postmaster}/task/{postmaster}/children') as file:
-        return [postmaster] + file.read().split()
-
-
-def on_cpu(pids):
-    """Seconds that these processes have run, to the nanosecond; one that has gone counts nothing."""
-    total = 0
-    for pid in pids:
-        try:
-            with open(f'/proc/{pid}/schedstat') as file:
-                total += int(file.read().split()[0])
-        except FileNotFoundError:
-            pass
-    return total / 1e9
-
 
 def idle_turn(idleness, seconds):
     """Seconds of CPU and bytes of WAL of the whole server."""
