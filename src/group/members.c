@@ -198,6 +198,30 @@ set_subscription(Group *group, int index, const Subscription *subscription)
 	return true;
 }
 
+static bool
+has_live_members(Group *group)
+{
+	for (int i = 0; i < group->members_capacity; i++)
+	{
+		GroupMember *member = member_at(group, i);
+
+		if (is_live(member) && !member->taker)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A group that had no members may have been deleted while it was in memory.
+ * Reserving epochs is what makes its row, so the next decision is to do it.
+ */
+static void
+reserve_again_if_deserted(Group *group)
+{
+	if (!has_live_members(group))
+		group->epoch_limit = group->group_epoch;
+}
+
 void
 member_join(Group *group, const Subscription *subscription, MemberRef *ref)
 {
@@ -227,6 +251,7 @@ member_join(Group *group, const Subscription *subscription, MemberRef *ref)
 
 		if (is_new)
 		{
+			reserve_again_if_deserted(group);
 			group->nmembers++;
 			member->joined = true;
 			strlcpy(member->member_id, member_id, MEMBER_ID_BYTES);
@@ -562,19 +587,6 @@ member_unmark(const MemberRef *ref, const OwnedPartition *const *owned, int n)
 }
 
 /* ---------- a transaction as a taker ---------- */
-
-static bool
-has_live_members(Group *group)
-{
-	for (int i = 0; i < group->members_capacity; i++)
-	{
-		GroupMember *member = member_at(group, i);
-
-		if (is_live(member) && !member->taker)
-			return true;
-	}
-	return false;
-}
 
 void
 taker_join(Group *group, MemberRef *ref)
