@@ -166,6 +166,7 @@ subscribes_to(GroupMember *member, Oid relid)
 	return false;
 }
 
+/* Who has left owns something until the coordinator has seen it, and uses nothing. */
 static bool
 group_uses_topic(Group *group, Oid relid)
 {
@@ -176,12 +177,16 @@ group_uses_topic(Group *group, Oid relid)
 	{
 		GroupMember *member = member_at(group, i);
 
-		if (member->incarnation != 0 && subscribes_to(member, relid))
+		if (member->incarnation != 0 && !member->left && subscribes_to(member, relid))
 			return true;
 	}
 	for (int32 i = 0; i < npartitions; i++)
-		if (partition_at(group, index, i)->owner != NO_MEMBER)
+	{
+		int32		owner = partition_at(group, index, i)->owner;
+
+		if (owner != NO_MEMBER && !member_at(group, owner)->left)
 			return true;
+	}
 	return false;
 }
 

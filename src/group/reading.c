@@ -180,11 +180,10 @@ refuse_reset(Reading *reading, const SessionPartition *partition, const LaneInfo
 
 /* Messages were removed before the group has read them. */
 static void
-note_lost(Reading *reading, SessionPartition *partition, const LaneInfo *bounds)
+warn_of_lost(Reading *reading, SessionPartition *partition, const LaneInfo *bounds)
 {
 	int64		lost = bounds->log_start - partition->position;
 
-	session_lose(reading->membership, partition, lost);
 	ereport(WARNING,
 			(errcode(ERRCODE_OFFSET_OUT_OF_RANGE),
 			 errmsg_plural("group \"%s\" has lost %lld message of topic %s, partition %d",
@@ -214,7 +213,9 @@ note_past_end(Reading *reading, SessionPartition *partition, const LaneInfo *bou
 /*
  * Where to read from: the position, or what auto_offset_reset says where there
  * is none or where what stood there is gone.  A log start that was not asked for is
- * no move: it may be another one at the next call.
+ * no move: it may be another one at the next call.  The latest offset, once
+ * chosen, stays: after a rollback it would be another one, behind messages that
+ * were consumed and have to come again.
  */
 static int64
 starting_position(Reading *reading, SessionPartition *partition, LaneInfo *bounds)
@@ -231,14 +232,18 @@ starting_position(Reading *reading, SessionPartition *partition, LaneInfo *bound
 		bounds->log_end = lane_reader_log_end(reading->reader);
 		refuse_reset(reading, partition, bounds);
 	}
+	if (known)
+		warn_of_lost(reading, partition, bounds);
 	position = bounds->log_start;
 	if (membership->reset == RESET_LATEST)
+	{
 		position = log_stable_offset(reading->topic, partition->owned.partition,
 									 reading->snapshot);
-	if (known || membership->reset == RESET_LATEST)
+		session_begin_at(membership, partition, bounds->log_start, position);
+	}
+	else if (known)
 	{
-		if (known)
-			note_lost(reading, partition, bounds);
+		session_lose(membership, partition, position - partition->position);
 		session_move(membership, partition, position);
 	}
 	return position;

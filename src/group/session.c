@@ -561,6 +561,19 @@ session_lose(Membership *membership, SessionPartition *partition, int64 lost)
 	partition->lost += lost;
 }
 
+/* The coordinator has to know it, too: no message before it waits for us. */
+void
+session_begin_at(Membership *membership, SessionPartition *partition, int64 log_start,
+				 int64 position)
+{
+	transaction_begin_at(partition, log_start, position);
+	if (partition->position != POSITION_UNKNOWN)
+		partition->lost += log_start - partition->position;
+	partition->position = position;
+	member_settle(&membership->member, &partition->owned, partition->owned.in_flight_since,
+				  position);
+}
+
 void
 session_note_commit(Membership *membership, SessionPartition *partition, int64 log_offset,
 					bool set_metadata, const char *metadata)

@@ -116,11 +116,15 @@ extern void membership_leave(Membership *membership);
  * session_deliver: before messages of the partition go out: in flight from now
  * on; false if it has been asked back or is gone.  session_move: the position,
  * undone with the (sub)transaction.  session_lose: so many more messages were
- * trimmed unread, undone in the same way.
+ * trimmed unread, undone in the same way.  session_begin_at: where there is no
+ * position, or one below the log start, it is this one from now on, also after
+ * a rollback.
  */
 extern bool session_deliver(Membership *membership, SessionPartition *partition);
 extern void session_move(Membership *membership, SessionPartition *partition, int64 position);
 extern void session_lose(Membership *membership, SessionPartition *partition, int64 lost);
+extern void session_begin_at(Membership *membership, SessionPartition *partition,
+							 int64 log_start, int64 position);
 
 /*
  * session_note_commit: this offset is to be stored at COMMIT; the newest note

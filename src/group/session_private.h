@@ -21,6 +21,13 @@
  */
 extern void transaction_touch(Membership *membership, SessionPartition *partition);
 
+/*
+ * Where a rollback would bring back no position, or one below the log start, it
+ * brings back this one, and counts what is lost.
+ */
+extern void transaction_begin_at(SessionPartition *partition, int64 log_start,
+								 int64 position);
+
 /* An offset to be stored; transaction_noted() reads it back. */
 extern void transaction_note(Membership *membership, SessionPartition *partition,
 							 const OffsetNote *offset);

@@ -373,24 +373,33 @@ is_unchanged(const Membership *membership, const Subscription *subscription)
 	return result;
 }
 
-/* Under the same member id, unless the member was removed meanwhile. */
+/*
+ * Under the same member id, unless the member was removed meanwhile.  What
+ * became of the topics since we looked at them, the coordinator has not seen
+ * for this group: it is to look again.
+ */
 static Membership *
 join_or_resubscribe(const char *group_id, int32 epoch, const Subscription *subscription,
 					OffsetReset reset)
 {
 	Membership *membership = membership_find(group_id);
 
-	if (membership != NULL && !membership->taker)
+	if (membership == NULL || membership->taker)
+		membership = membership_join(group_id, epoch, subscription, reset);
+	else if (is_unchanged(membership, subscription))
 	{
-		if (is_unchanged(membership, subscription) ||
-			member_resubscribe(&membership->member, subscription))
-		{
-			membership->reset = reset;
-			return membership;
-		}
-		membership_leave(membership);
+		membership->reset = reset;
+		return membership;
 	}
-	return membership_join(group_id, epoch, subscription, reset);
+	else if (member_resubscribe(&membership->member, subscription))
+		membership->reset = reset;
+	else
+	{
+		membership_leave(membership);
+		membership = membership_join(group_id, epoch, subscription, reset);
+	}
+	coordinator_wake(NULL);
+	return membership;
 }
 
 /* Whether the coordinator has seen what we want, or us no more. */

@@ -45,6 +45,7 @@ typedef struct Note
 	int32		previous;		/* note of the same partition, or NO_NOTE */
 	int64		covers;			/* all deliveries until then; 0: not all */
 	OffsetNote	offset;
+	Oid			role;			/* that has noted it */
 	int64		slot;			/* 0: to be made */
 	int64		key;
 } Note;
@@ -117,11 +118,27 @@ transaction_touch(Membership *membership, SessionPartition *partition)
 	partition->touched = present;
 }
 
+void
+transaction_begin_at(SessionPartition *partition, int64 log_start, int64 position)
+{
+	for (int i = 0; i < nundos; i++)
+	{
+		Undo	   *undo = &undos[i];
+
+		if (undo->partition != partition || undo->position >= log_start)
+			continue;
+		if (undo->position != POSITION_UNKNOWN)
+			undo->lost += log_start - undo->position;
+		undo->position = position;
+	}
+}
+
 /* The note's own copies; the slot, if there is one, stays with the group. */
 static void
 fill_note(Note *note, const OffsetNote *offset)
 {
 	note->offset = *offset;
+	note->role = GetUserId();
 	if (offset->metadata != NULL)
 		note->offset.metadata = MemoryContextStrdup(TopTransactionContext, offset->metadata);
 	if (!offset_find_slot(offset->group_id, &offset->topic, offset->partition,
@@ -164,6 +181,7 @@ transaction_note(Membership *membership, SessionPartition *partition, const Offs
 		partition->note = nnotes - 1;
 	}
 	note->offset = filled.offset;
+	note->role = filled.role;
 	note->slot = filled.slot;
 	note->key = filled.key;
 	note->covers = offset->value.log_offset >= partition->position ? group_now() : 0;
@@ -232,6 +250,7 @@ note_offset_of_empty_group(const OffsetNote *offset, bool is_commit)
 	note = add_note();
 	note->offset = filled.offset;
 	note->offset.group_id = exclusive->group->group_id;
+	note->role = filled.role;
 	note->slot = filled.slot;
 	note->key = filled.key;
 }
@@ -419,11 +438,19 @@ newest_notes(Note **newest)
 	return n;
 }
 
-/* What stands in rows: where there is none yet, and metadata. */
+/*
+ * What stands in rows: where there is none yet, and metadata.  A group that is
+ * made now belongs to who has called the function, not to who commits.
+ */
 static void
 write_row(Note *note)
 {
 	const OffsetNote *offset = &note->offset;
+	Oid			role;
+	int			sec_context;
+
+	GetUserIdAndSecContext(&role, &sec_context);
+	SetUserIdAndSecContext(note->role, sec_context | SECURITY_LOCAL_USERID_CHANGE);
 
 	/* heap_insert() wants one; PRE_COMMIT comes after the last statement's */
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -434,6 +461,7 @@ write_row(Note *note)
 		offset_set_metadata(offset->group_id, &offset->topic, offset->partition,
 							offset->value.log_offset, offset->metadata);
 	PopActiveSnapshot();
+	SetUserIdAndSecContext(role, sec_context);
 }
 
 static int
@@ -445,20 +473,19 @@ compare_writes(const void *a, const void *b)
 	return x->slot < y->slot ? -1 : (x->slot > y->slot);
 }
 
-/*
- * Rows come first, all transactions in the same order, and then slots, in
- * theirs: who waits for a row holds no slot.
- */
 static void
-write_all(void)
+write_rows(Note **newest, int n)
 {
-	Note	  **newest = palloc(nnotes * sizeof(Note *));
-	int			n = newest_notes(newest);
-	SlotWrite  *writes = palloc(n * sizeof(SlotWrite));
-
 	for (int i = 0; i < n; i++)
 		if (newest[i]->slot == 0 || newest[i]->offset.set_metadata)
 			write_row(newest[i]);
+}
+
+static void
+write_slots(Note **newest, int n)
+{
+	SlotWrite  *writes = palloc(n * sizeof(SlotWrite));
+
 	for (int i = 0; i < n; i++)
 	{
 		writes[i].slot = newest[i]->slot;
@@ -469,10 +496,18 @@ write_all(void)
 	offsets_write(writes, n);
 }
 
+/*
+ * Rows come first, all transactions in the same order; then marks; then slots,
+ * in theirs.  So whoever waits for a row holds no slot, and no mark either: who
+ * has the row may be about to join the group, and waits for marks where no
+ * deadlock is found.
+ */
 static void
 pre_commit(void)
 {
 	MemoryContext old;
+	Note	  **newest;
+	int			n;
 
 	if (nnotes == 0 && nexclusives == 0)
 		return;
@@ -480,10 +515,13 @@ pre_commit(void)
 		commit_context = AllocSetContextCreate(TopMemoryContext, "pgtopic commit",
 											   ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(commit_context);
+	newest = palloc(nnotes * sizeof(Note *));
+	n = newest_notes(newest);
+	write_rows(newest, n);
 	mark_all();
-	if (nnotes > 0)
+	if (n > 0)
 	{
-		write_all();
+		write_slots(newest, n);
 		commit_xid = GetTopTransactionId();
 	}
 	MemoryContextSwitchTo(old);
