@@ -170,6 +170,7 @@ commit_without_members(const char *group_id, Relation topic, int32 partition,
 {
 	OffsetNote	offset = {
 		.group_id = group_id,
+		.relid = RelationGetRelid(topic),
 		.topic = topic_settings(topic)->uuid,
 		.partition = partition,
 		.value = {.log_offset = next_offset},

@@ -186,6 +186,7 @@ note_reset(const Reset *reset, int32 partition, const SlotValue *value)
 {
 	OffsetNote	offset = {
 		.group_id = reset->group_id,
+		.relid = RelationGetRelid(reset->topic),
 		.topic = reset->uuid,
 		.partition = partition,
 		.value = *value

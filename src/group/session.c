@@ -580,6 +580,7 @@ session_note_commit(Membership *membership, SessionPartition *partition, int64 l
 {
 	OffsetNote	offset = {
 		.group_id = membership->group_id,
+		.relid = partition->owned.relid,
 		.topic = partition->owned.uuid,
 		.partition = partition->owned.partition,
 		.value = {.log_offset = log_offset,.lost = partition->lost},

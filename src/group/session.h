@@ -39,6 +39,8 @@ typedef struct SessionPartition
 	SubTransactionId touched;	/* of the present transaction: it has
 								 * delivered from it or moved it; else
 								 * InvalidSubTransactionId */
+	int64		checked_position;	/* where it stood when ... */
+	int64		checked_at;		/* ... a commit left messages in flight; 0: none */
 	int32		note;			/* newest offset that COMMIT is to store, in
 								 * transaction.c; or NO_NOTE */
 	bool		gone;			/* not owned any more; freed with the transaction */

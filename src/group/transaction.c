@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 /* How a partition stood before this (sub)transaction touched it. */
 typedef struct Undo
@@ -473,11 +474,13 @@ compare_writes(const void *a, const void *b)
 	return x->slot < y->slot ? -1 : (x->slot > y->slot);
 }
 
+/* But not of a topic that this transaction has dropped. */
 static void
 write_rows(Note **newest, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (newest[i]->slot == 0 || newest[i]->offset.set_metadata)
+		if ((newest[i]->slot == 0 || newest[i]->offset.set_metadata) &&
+			SearchSysCacheExists1(RELOID, ObjectIdGetDatum(newest[i]->offset.relid)))
 			write_row(newest[i]);
 }
 
@@ -485,15 +488,19 @@ static void
 write_slots(Note **newest, int n)
 {
 	SlotWrite  *writes = palloc(n * sizeof(SlotWrite));
+	int			nwrites = 0;
 
 	for (int i = 0; i < n; i++)
 	{
-		writes[i].slot = newest[i]->slot;
-		writes[i].key = newest[i]->key;
-		writes[i].value = newest[i]->offset.value;
+		if (newest[i]->slot == 0)
+			continue;
+		writes[nwrites].slot = newest[i]->slot;
+		writes[nwrites].key = newest[i]->key;
+		writes[nwrites].value = newest[i]->offset.value;
+		nwrites++;
 	}
-	qsort(writes, n, sizeof(SlotWrite), compare_writes);
-	offsets_write(writes, n);
+	qsort(writes, nwrites, sizeof(SlotWrite), compare_writes);
+	offsets_write(writes, nwrites);
 }
 
 /*
@@ -550,10 +557,31 @@ unmark_all(void)
 }
 
 /*
- * What is stored is not in flight any more.  If more was delivered after the
- * offset was noted, that has been in flight since then at most: who always
- * commits the last messages together with consuming the next ones is not late.
+ * Since when what is left has been in flight, at most.  If the note covered all
+ * deliveries before it: since it.  Else the position is checked now and then:
+ * when the committed offset gets there, all deliveries until that time are
+ * done with.  So who commits steadily, some messages behind, is not late.
  */
+static int64
+in_flight_after(SessionPartition *partition, const Note *note)
+{
+	int64		since = partition->owned.in_flight_since;
+
+	if (partition->position <= partition->committed || since == 0)
+	{
+		partition->checked_at = 0;
+		return 0;
+	}
+	since = Max(since, note->covers);
+	if (partition->checked_at != 0 && partition->committed < partition->checked_position)
+		return since;
+	since = Max(since, partition->checked_at);
+	partition->checked_position = partition->position;
+	partition->checked_at = group_now();
+	return since;
+}
+
+/* What is stored is not in flight any more. */
 static void
 settle(Membership *membership, SessionPartition *partition)
 {
@@ -566,10 +594,7 @@ settle(Membership *membership, SessionPartition *partition)
 		partition->committed = note->offset.value.log_offset;
 		partition->committed_xid = commit_xid;
 		partition->note = NO_NOTE;
-		if (partition->position <= partition->committed)
-			owned->in_flight_since = 0;
-		else if (owned->in_flight_since != 0)
-			owned->in_flight_since = Max(owned->in_flight_since, note->covers);
+		owned->in_flight_since = in_flight_after(partition, note);
 	}
 	partition->touched = InvalidSubTransactionId;
 	if (!partition->gone)

@@ -31,6 +31,7 @@ extern void transaction_init(void);
 typedef struct OffsetNote
 {
 	const char *group_id;		/* lives as long as the transaction */
+	Oid			relid;			/* of the topic */
 	pg_uuid_t	topic;
 	int32		partition;
 	SlotValue	value;
