@@ -17,7 +17,7 @@ WINDOW = 5                      # seconds, of a soak
 PEERS = (('outbox', 'naive outbox', 1, MILLION),
          ('outbox_safe', 'outbox that loses nothing', 1.8, MILLION),
          ('pgq', 'PgQ', 2.5, MILLION),
-         ('skiplocked', 'SKIP LOCKED', 3.5, 300000),
+         ('skiplocked', 'SKIP LOCKED', 3.5, MILLION),
          ('pgmq', 'PGMQ', 9, 100000))
 
 
