@@ -257,6 +257,14 @@ decide(GroupCopy *copy, Group *group)
 }
 
 static void
+tell_listeners(void *arg)
+{
+	Group	   *group = arg;
+
+	notify_rebalance(group->group_id);
+}
+
+static void
 review_group(GroupCopy *copy, Group *group, bool deadline_reached)
 {
 	if (deadline_reached)
@@ -265,8 +273,9 @@ review_group(GroupCopy *copy, Group *group, bool deadline_reached)
 		return;
 	for (int i = 0; i < copy->nwake; i++)
 		notify_wake(copy->wake[i]);
-	if (copy->nwake > 0)
-		notify_rebalance(group->group_id);
+	/* In a transaction, since a channel's name may have to be hashed. */
+	if (copy->nwake > 0 && notify_has_listeners())
+		(void) coordinator_transaction(tell_listeners, group);
 	log_fences(copy, group);
 }
 

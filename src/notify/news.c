@@ -561,7 +561,8 @@ copy_channels(const char *prefix, bool rebalances, char (*result)[NAMEDATALEN], 
 			continue;
 		if (count < capacity)
 		{
-			pg_atomic_write_u32(&entry->rebalance, 0);
+			if (rebalances)
+				pg_atomic_write_u32(&entry->rebalance, 0);
 			memcpy(result[count], entry->key.channel, NAMEDATALEN);
 		}
 		count++;

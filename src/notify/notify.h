@@ -76,7 +76,8 @@ extern int	notify_my_procno(void);
 /*
  * notify_channel: writes the name of a channel, NAMEDATALEN bytes at most: the
  * prefix and the name, or, where that is too long, the prefix, "#" and the
- * first 40 hexadecimal digits of the name's SHA-256.
+ * first 40 hexadecimal digits of the name's SHA-256.  In a transaction, as
+ * what computes that wants a resource owner.
  */
 extern void notify_channel(const char *prefix, const char *name, char *channel);
 
@@ -95,7 +96,10 @@ extern void notify_unlisten(const char *channel);
 typedef void (*notifier_missing_hook_type) (void);
 extern notifier_missing_hook_type notifier_missing_hook;
 
-/* Members of the group must act; told to whoever listens on its channel. */
+/*
+ * Members of the group must act; told to whoever listens on its channel.  In a
+ * transaction.
+ */
 extern void notify_rebalance(const char *group_id);
 
 /* Whether any session of this database listens to a channel of ours. */

@@ -223,6 +223,7 @@ ok($group->hears('group:g messages'), 'a topic of the group has news');
 produce(q{SELECT topic.produce('race1', 'x')});
 is($group->rest, '', 'a topic of no group has');
 $member->query_safe("SELECT topic.subscribe('$long', ARRAY['other'])");
+ok($group->hears(qr/^group:#[0-9a-f]{40} rebalance$/), 'a rebalance of a group whose name is too long for a channel');
 $group->settle;
 produce(q{SELECT topic.produce('other', 'x')});
 my $both = $group->rest;
