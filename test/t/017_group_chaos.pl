@@ -39,6 +39,10 @@ my @consumers = (
 		subscription => q{ARRAY['chaos_a', 'chaos_b']}, @chances),
 	TopicConsumers->new(work => 'consume', name => 'range', count => 1, group => 'g', errors => $errors,
 		subscription => q{pattern => '.*chaos_.*', assignor => 'range'}, @chances),
+	# comes back within session_timeout, or not, and then under another name
+	TopicConsumers->new(work => 'consume', name => 'static', count => 2, group => 'g', errors => "$errors|TP006",
+		subscription => q{ARRAY['chaos_a', 'chaos_b']}, options => q{, instance_id => '%n', session_timeout => '300 ms'},
+		@chances, disconnect => 0.05),
 	# keeps what it consumed for longer than it may
 	TopicConsumers->new(work => 'consume', name => 'slow', count => 1, group => 'g', errors => $errors,
 		subscription => q{pattern => '.*chaos_.*'}, options => q{, max_poll_interval => '300 ms'}, @chances, work_time => 1));
@@ -48,7 +52,7 @@ my %blow = (
 	'a client is killed' => sub { $consumers[ rand @consumers ]->kill_one },
 	'a backend is terminated' => sub {
 		$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE application_name ~ '^(pattern|named|range|slow)' ORDER BY random() LIMIT 1});
+WHERE application_name ~ '^(pattern|named|range|static|slow)' ORDER BY random() LIMIT 1});
 	},
 	'the coordinator is terminated' => sub { TopicConsumers::kill_coordinator($node, 'TERM') },
 	'partitions are added' => sub {

@@ -273,6 +273,7 @@ SELECT topic, partition, log_offset, convert_from(value, 'UTF8'), '%s' FROM topi
 sub turn
 {
 	my ($self) = @_;
+	return $self->loose_turn if $self->{autocommit};
 	my $group = "'$self->{group}'";
 	my $max = 1 + int(rand($self->{max_messages} // 50));
 	my $consume = sprintf $effects, $self->{effects}, $self->{name}, $self->{take}
@@ -308,15 +309,32 @@ sub turn
 		return;
 	}
 	$reply = $self->try("SELECT topic, partition, log_offset FROM topic.commit($group)") or return;
-	my %committed = map { ("$_->[0] $_->[1]" => $_->[2]) } @{ $reply->{rows} };
-	for my $name (keys %held)
-	{
-		$self->note("E ????? commit of $name is " . ($committed{$name} // 'missing') . " after offset $held{$name}{last}")
-		  if ($committed{$name} // -1) <= $held{$name}{last};
-	}
+	$self->committed(\%held, $reply->{rows});
 	$self->try('SAVEPOINT t') or return if $self->chance('savepoint');
 	my $to = Time::HiRes::time();
 	$self->try('COMMIT') or return;
+	$self->ends(\%held, $to);
+	return;
+}
+
+# The same in three transactions: at least once.
+sub loose_turn
+{
+	my ($self) = @_;
+	my $group = "'$self->{group}'";
+	my $max = 1 + int(rand($self->{max_messages} // 50));
+	my $reply = $self->try("SELECT topic, partition, log_offset, convert_from(value, 'UTF8') FROM topic.consume($group, $max, '20 ms')") or return;
+	my %held;
+
+	return unless @{ $reply->{rows} };
+	$self->arrived(\%held, $reply->{rows});
+	$self->try("INSERT INTO $self->{effects} (who, topic, partition, log_offset, value) VALUES "
+		. join ', ', map { "('$self->{name}', '$_->[0]', $_->[1], $_->[2], '$_->[3]')" } @{ $reply->{rows} }) or return;
+	Time::HiRes::sleep(rand $self->{work_time}) if $self->{work_time};
+	return if $self->chance('forget');
+	my $to = Time::HiRes::time();
+	$reply = $self->try("SELECT topic, partition, log_offset FROM topic.commit($group)") or return;
+	$self->committed(\%held, $reply->{rows});
 	$self->ends(\%held, $to);
 	return;
 }
@@ -339,6 +357,20 @@ sub arrived
 	return;
 }
 
+# What was consumed is what was committed.
+sub committed
+{
+	my ($self, $held, $rows) = @_;
+	my %committed = map { ("$_->[0] $_->[1]" => $_->[2]) } @$rows;
+
+	for my $name (keys %$held)
+	{
+		$self->note("E ????? commit of $name is " . ($committed{$name} // 'missing') . " after offset $held->{$name}{last}")
+		  if ($committed{$name} // -1) <= $held->{$name}{last};
+	}
+	return;
+}
+
 sub ends
 {
 	my ($self, $held, $to) = @_;
@@ -356,7 +388,7 @@ use Time::HiRes ();
 
 # TopicConsumers->new(work => 'consume' or 'produce', name => 'c', count => 5, ...)
 # The rest is for the processes: group, subscription (arguments of subscribe as
-# SQL), options (more of them), topics, take, effects (another table), errors (a pattern of SQLSTATEs that
+# SQL), options (more of them; %n is the name of the process), topics, autocommit, take, effects (another table), errors (a pattern of SQLSTATEs that
 # may come) and the chances of leave, rollback, savepoint, ... in each turn.
 sub new
 {
@@ -384,6 +416,7 @@ sub start
 		my %arg = (
 			(map { $_ => $self->{$_} } grep { !ref $self->{$_} } keys %$self),
 			name => $name,
+			options => ($self->{options} // '') =~ s/%n/$name/r,
 			logfile => "$self->{dir}/$name.log",
 			host => $self->{node}->host,
 			port => $self->{node}->port,
@@ -544,10 +577,12 @@ WHERE group_id = '} . $self->{group} . q{' AND (lag > 0 OR lag IS NULL AND log_e
 	return $left eq '';
 }
 
-# Every message has one effect, every effect is of a message.
+# Every message has one effect (or more, for who consumes in autocommit), and
+# every effect is of a message.
 sub check_effects
 {
 	my ($self, $name, @topics) = @_;
+	my $most = $self->{autocommit} ? 1000000 : 1;
 	my $messages = join ' UNION ALL ', map {
 		"SELECT '$_'::regclass AS topic, partition, log_offset, convert_from(value, 'UTF8') AS value FROM $_"
 	} @topics;
@@ -558,12 +593,12 @@ SELECT CASE WHEN m.value IS NULL THEN 'no such message' WHEN e.n IS NULL THEN 'n
 	WHEN e.n > 1 THEN 'done ' || e.n || ' times' ELSE 'another value' END,
 	topic, partition, log_offset, m.value, e.value, e.who
 FROM ($messages) m FULL JOIN
-	(SELECT topic::regclass, partition, log_offset, count(*) AS n, string_agg(value, ' ') AS value,
+	(SELECT topic::regclass, partition, log_offset, count(*) AS n, string_agg(DISTINCT value, ' ') AS value,
 		string_agg(who || ' at ' || at || ' in ' || xid, ', ' ORDER BY at) AS who
 	 FROM $self->{effects} WHERE to_regclass(topic) IN (} . join(', ', map { "'$_'::regclass" } @topics) . qq{) GROUP BY 1, 2, 3) e
 	USING (topic, partition, log_offset)
-WHERE m.value IS DISTINCT FROM e.value
-ORDER BY topic, partition, log_offset LIMIT 10}), '', "$name: every message has had its effect once");
+WHERE m.value IS DISTINCT FROM e.value OR e.n > $most
+ORDER BY topic, partition, log_offset LIMIT 10}), '', "$name: every message has had its effect" . ($most == 1 ? ' once' : ''));
 	note "$name: " . $self->{node}->safe_psql('postgres', "SELECT count(*) || ' effects' FROM $self->{effects}");
 	return;
 }
