@@ -535,11 +535,17 @@ membership_unclaimed(Membership *membership, SessionPartition *partition)
 bool
 session_deliver(Membership *membership, SessionPartition *partition)
 {
+	bool		touched = partition->touched == GetCurrentSubTransactionId();
 	int64		since;
 
 	transaction_touch(membership, partition);
 	if (!member_deliver(&membership->member, &partition->owned, &since))
+	{
+		/* asked back just now: to be given back by the next look, not kept */
+		if (!touched)
+			transaction_untouch(partition);
 		return false;
+	}
 	if (since == 0)
 		partition->owned.in_flight_since = group_now();
 	return true;

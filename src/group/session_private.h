@@ -21,6 +21,9 @@
  */
 extern void transaction_touch(Membership *membership, SessionPartition *partition);
 
+/* Takes back the last touch, after which nothing has changed. */
+extern void transaction_untouch(SessionPartition *partition);
+
 /*
  * Where a rollback would bring back no position, or one below the log start, it
  * brings back this one, and counts what is lost.

@@ -120,6 +120,15 @@ transaction_touch(Membership *membership, SessionPartition *partition)
 }
 
 void
+transaction_untouch(SessionPartition *partition)
+{
+	const Undo *undo = &undos[--nundos];
+
+	Assert(undo->partition == partition && undo->position == partition->position);
+	partition->touched = undo->touched;
+}
+
+void
 transaction_begin_at(SessionPartition *partition, int64 log_start, int64 position)
 {
 	for (int i = 0; i < nundos; i++)
