@@ -14,7 +14,7 @@ use Test::More;
 use Time::HiRes ();
 use TopicTest;
 
-my $node = new_node('main', conf => "log_min_messages = log\n");
+my $node = new_node('main', init => [ allows_streaming => 1 ], conf => "log_min_messages = log\n");
 $node->start;
 $node->safe_psql('postgres', q{
 CREATE EXTENSION pgtopic;
@@ -292,6 +292,20 @@ like(slurp_file($node->logfile, $log), qr/news of topics and groups are notified
 $stuck->quit;
 produce(q{ALTER SYSTEM RESET pgtopic.notify_queue_limit; SELECT pg_reload_conf()});
 
+# The extension goes and comes, and somebody listens all the time.
+$node->safe_psql('postgres', 'CREATE DATABASE moody');
+$node->safe_psql('moody', q{CREATE EXTENSION pgtopic; SELECT topic.create('t')});
+my $patient = $node->background_psql('moody');
+$patient->query_safe('LISTEN "topic:public.t"');
+my $moody = $notifier_pid =~ s/'postgres'/'moody'/r;
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM ($moody) p"), 'a notifier in another database');
+$node->safe_psql('moody', q{DROP EXTENSION pgtopic CASCADE});
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM ($moody) p"), 'DROP EXTENSION sends it away');
+$node->safe_psql('moody', q{CREATE EXTENSION pgtopic});
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM ($moody) p"), 'CREATE EXTENSION brings it back');
+$patient->quit;
+$node->safe_psql('postgres', 'DROP DATABASE moody');
+
 # DROP DATABASE is not held up, and a database without the extension is left.
 $node->safe_psql('postgres', 'CREATE DATABASE plain');
 my $plain = $node->background_psql('plain');
@@ -302,6 +316,32 @@ $node->safe_psql('third', 'CREATE EXTENSION pgtopic; LISTEN "topic:public.t"');
 $node->safe_psql('postgres', 'DROP DATABASE plain');
 $node->safe_psql('postgres', 'DROP DATABASE third');
 pass('databases where somebody has listened are dropped');
+
+#
+# A standby: nobody listens there before it is promoted.
+#
+
+$node->backup('copy');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'copy', has_streaming => 1);
+$standby->start;
+$node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
+fails_with($standby, q{SELECT topic.listen('g')}, '25006', 'no LISTEN on a standby');
+is($standby->safe_psql('postgres', q{SELECT topic.channel('t')}), 'topic:public.t', 'but names of channels');
+$standby->promote;
+my $promoted = $standby->background_psql('postgres');
+$promoted->query_safe(q{SELECT topic.listen('g'), topic.subscribe('g', ARRAY['t'])});
+my $heard = '';
+for (my $i = 0; $i < 200 && $heard !~ /messages/; $i++)
+{
+	$standby->safe_psql('postgres', q{SELECT topic.produce('t', 'x')}) if $i == 20;
+	Time::HiRes::sleep(0.05);
+	$heard .= $promoted->query_safe('SELECT');
+	$heard = '' if $i == 19;
+}
+like($heard, qr/"group:g" with payload "messages"/, 'after the promotion listeners are told');
+$promoted->quit;
+$standby->stop;
 
 #
 # Races: each message must be told, whatever the notifier is doing just then.
