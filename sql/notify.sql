@@ -39,17 +39,15 @@ SELECT topic.group_channel('no such group'), topic.group_channel(NULL) IS NULL A
 SELECT state_of($$SELECT topic.group_channel('')$$);
 SELECT state_of($$SELECT topic.group_channel(repeat('g', 256))$$);
 
--- listen: READ on the group, not membership
+-- listen: READ on the group, not membership.  Statements that stand in one
+-- message, so that no notification comes in between
 SELECT topic.create_group('notify_group');
 SELECT topic.grant_group('notify_group', 'regress_listener');
-SELECT state_of($$SELECT topic.listen('notify_group')$$);
-SELECT * FROM pg_listening_channels();
-SELECT state_of($$SELECT topic.unlisten('notify_group')$$);
+BEGIN \; SELECT state_of($$SELECT topic.listen('notify_group')$$) \; COMMIT \; SELECT * FROM pg_listening_channels() \; SELECT state_of($$SELECT topic.unlisten('notify_group')$$);
 SELECT * FROM pg_listening_channels();
 SELECT state_of($$SELECT topic.unlisten('no such group')$$);
 SET ROLE regress_listener;
-SELECT state_of($$SELECT topic.listen('notify_group')$$);
-SELECT state_of($$SELECT topic.unlisten('notify_group')$$);
+SELECT state_of($$SELECT topic.listen('notify_group')$$) \; SELECT state_of($$SELECT topic.unlisten('notify_group')$$);
 SET ROLE regress_listen_stranger;
 SELECT state_of($$SELECT topic.listen('notify_group')$$);
 RESET ROLE;
@@ -78,18 +76,9 @@ SELECT topic.listen('notify_group');
 ROLLBACK TO s;
 COMMIT;
 SELECT * FROM pg_listening_channels();
-BEGIN READ ONLY;
-SELECT topic.listen('notify_group');
-COMMIT;
-SELECT * FROM pg_listening_channels();
-BEGIN;
-SELECT topic.unlisten('notify_group');
-ROLLBACK;
-SELECT * FROM pg_listening_channels();
-BEGIN;
-SELECT topic.unlisten('notify_group'), topic.listen('notify_group'), topic.unlisten('notify_group');
-COMMIT;
-SELECT * FROM pg_listening_channels();
+BEGIN READ ONLY \; SELECT topic.listen('notify_group') \; COMMIT \; SELECT * FROM pg_listening_channels() \;
+BEGIN \; SELECT topic.unlisten('notify_group') \; ROLLBACK \; SELECT * FROM pg_listening_channels() \;
+BEGIN \; SELECT topic.unlisten('notify_group'), topic.listen('notify_group'), topic.unlisten('notify_group') \; COMMIT \; SELECT * FROM pg_listening_channels();
 
 -- what runs for another role's maintenance does not listen in its name
 CREATE FUNCTION listens() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
