@@ -31,6 +31,10 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	$(if $(findstring clang,$(CC)),-Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes)
 SHLIB_LINK = -Wl,--version-script=$(srcdir)/src/exports.map
 
+# The program; PGXS builds either a library or a program.
+CLIENT = src/client/pgtopic
+CLIENT_OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/client/*.c)))
+
 # Regression tests run in this order against one database that has the
 # extension; isolation specs live beside the other kinds of tests.
 REGRESS = $(filter-out pgtopic--%,$(sort $(patsubst sql/%.sql,%,$(wildcard sql/*.sql))))
@@ -42,7 +46,7 @@ ISOLATION_OPTS = --inputdir=test --load-extension=pgtopic
 TAP_TESTS := $(shell test "$$(id -u)" != 0 && perl -MIPC::Run -e 1 2>/dev/null && echo 1)
 PROVE_TESTS = test/t/*.pl
 
-EXTRA_CLEAN = $(DEPS) results regression.diffs regression.out output_iso tmp_check
+EXTRA_CLEAN = $(DEPS) $(CLIENT) $(CLIENT).1 $(CLIENT_OBJS) $(CLIENT_OBJS:.o=.d) results regression.diffs regression.out output_iso tmp_check
 
 # No bitcode: it would need the clang that PostgreSQL was built with, and the
 # functions here are called, not inlined.
@@ -60,6 +64,30 @@ include $(PGXS)
 -include $(DEPS)
 
 $(shlib): src/exports.map
+
+# The program, and its man page from what its --help prints.
+-include $(CLIENT_OBJS:.o=.d)
+
+all: $(CLIENT) $(CLIENT).1
+
+$(CLIENT_OBJS): override CPPFLAGS := -DPGTOPIC_VERSION='"$(EXTVERSION)"' -I$(includedir) -D_GNU_SOURCE $(CPPFLAGS)
+
+$(CLIENT): $(CLIENT_OBJS)
+	$(CC) $(CFLAGS) $(CLIENT_OBJS) -L$(libdir) $(LDFLAGS) $(LDFLAGS_EX) -lpq -o $@
+
+$(CLIENT).1: $(CLIENT) src/client/help2pod.pl
+	perl $(srcdir)/src/client/help2pod.pl $(CLIENT) | pod2man --utf8 --section=1 --name=PGTOPIC \
+		--release='pgtopic $(EXTVERSION)' --center='Kafka topics in PostgreSQL' --date=' ' >$@ || { rm -f $@; exit 1; }
+
+install: install-client
+uninstall: uninstall-client
+.PHONY: install-client uninstall-client
+install-client: $(CLIENT) $(CLIENT).1
+	$(MKDIR_P) '$(DESTDIR)$(bindir)' '$(DESTDIR)$(mandir)/man1'
+	$(INSTALL_PROGRAM) $(CLIENT) '$(DESTDIR)$(bindir)/pgtopic'
+	$(INSTALL_DATA) $(CLIENT).1 '$(DESTDIR)$(mandir)/man1/pgtopic.1'
+uninstall-client:
+	rm -f '$(DESTDIR)$(bindir)/pgtopic' '$(DESTDIR)$(mandir)/man1/pgtopic.1'
 
 sql/pgtopic--$(EXTVERSION).sql: $(sort $(wildcard sql/install/*.sql))
 	cat $^ >$@
