@@ -44,8 +44,8 @@ my @consumers = (
 		subscription => q{ARRAY['chaos_a', 'chaos_b']}, options => q{, instance_id => '%n', session_timeout => '300 ms'},
 		@chances, disconnect => 0.05),
 	# keeps what it consumed for longer than it may
-	TopicConsumers->new(work => 'consume', name => 'slow', count => 1, group => 'g', errors => $errors,
-		subscription => q{pattern => '.*chaos_.*'}, options => q{, max_poll_interval => '300 ms'}, @chances, work_time => 1));
+	TopicConsumers->new(work => 'consume', name => 'slow', count => 2, group => 'g', errors => $errors,
+		subscription => q{pattern => '.*chaos_.*'}, options => q{, max_poll_interval => '300 ms'}, @chances, work_time => 0.5, commit_time => 0.7));
 my ($partitions, $extra, $samples, @doubles) = (3, 0, 0);
 
 my %blow = (

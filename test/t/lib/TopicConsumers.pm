@@ -311,6 +311,7 @@ sub turn
 	$reply = $self->try("SELECT topic, partition, log_offset FROM topic.commit($group)") or return;
 	$self->committed(\%held, $reply->{rows});
 	$self->try('SAVEPOINT t') or return if $self->chance('savepoint');
+	Time::HiRes::sleep(rand $self->{commit_time}) if $self->{commit_time} && rand() < 0.5;
 	my $to = Time::HiRes::time();
 	$self->try('COMMIT') or return;
 	$self->ends(\%held, $to);
@@ -326,7 +327,12 @@ sub loose_turn
 	my $reply = $self->try("SELECT topic, partition, log_offset, convert_from(value, 'UTF8') FROM topic.consume($group, $max, '20 ms')") or return;
 	my %held;
 
-	return unless @{ $reply->{rows} };
+	if (!@{ $reply->{rows} })
+	{
+		# what was forgotten is due now
+		$self->try("SELECT topic.commit($group)");
+		return;
+	}
 	$self->arrived(\%held, $reply->{rows});
 	$self->try("INSERT INTO $self->{effects} (who, topic, partition, log_offset, value) VALUES "
 		. join ', ', map { "('$self->{name}', '$_->[0]', $_->[1], $_->[2], '$_->[3]')" } @{ $reply->{rows} }) or return;
