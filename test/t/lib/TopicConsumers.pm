@@ -154,15 +154,18 @@ sub run
 	open $self->{log}, '>>', $arg{logfile} or die "$arg{logfile}: $!";
 	$self->{log}->autoflush(1);
 
+	# nor does it go on without the test
+	my $parent = getppid();
 	until ($self->{stop})
 	{
 		my $work = $arg{work};
 
 		eval {
 			$self->{client} = TopicConsumers::Client->new(%arg);
-			$self->$work until $self->{stop};
+			$self->$work until $self->{stop} || getppid() != $parent;
 			1;
-		} and next;
+		} and last;
+		last if getppid() != $parent;
 		chomp(my $why = $@);
 		$self->note($why =~ /^gone: (?!XX)/ ? 'N' : 'E ?????', $why);
 		delete @{$self}{qw(client member)};
