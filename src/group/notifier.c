@@ -5,7 +5,7 @@
  *
  * NOTIFY takes a lock of the whole cluster and holds it through the commit, so
  * producers leave it to this process.  It tells at once what it is told as long
- * as that is seldom; when much is produced it tells what has come together, a few
+ * as that is seldom; when much is produced it tells what has come together, a
  * hundred times a second.  What it has taken from the desk and could not
  * tell, for whatever reason, becomes "everything has news".
  *
@@ -44,12 +44,12 @@
 #define MAX_PARTITIONS_TOLD		64
 
 /*
- * If more was marked in a window of time than this, notifications rest between
- * rounds during the next one.
+ * If more than this was marked in each WINDOW_MS lately, a rest follows each
+ * round until it is less again.
  */
 #define WINDOW_MS				10
-#define MANY_MARKS				40
-#define REST_MS					5
+#define MANY_MARKS				20
+#define REST_MS					10
 
 /* How often the queue is looked at, and what could not be told tried again. */
 #define QUEUE_CHECK_MS			100
@@ -66,7 +66,7 @@
 typedef struct Pace
 {
 	int64		window_start;
-	uint32		window_marks;
+	uint64		window_marks;
 	bool		busy;
 	int64		not_before;
 	int64		queue_checked;
@@ -286,14 +286,14 @@ notifier_round(News *news, Pace *pace)
 		pace->not_before = group_now() + RETRY_MS;
 		return;
 	}
+	pace->window_marks += news->marks;
 	if (now - pace->window_start >= WINDOW_MS)
 	{
-		pace->busy = (now - pace->window_start < 2 * WINDOW_MS &&
-					  pace->window_marks > MANY_MARKS);
+		pace->busy = (int64) (pace->window_marks * WINDOW_MS) >
+			MANY_MARKS * (now - pace->window_start);
 		pace->window_start = now;
 		pace->window_marks = 0;
 	}
-	pace->window_marks += news->marks;
 	pace->not_before = pace->busy ? now + REST_MS : 0;
 }
 
