@@ -183,7 +183,7 @@ group_ensure_row(const char *group_id)
 static bool
 owner_in_memory(const char *group_id, Oid *owner)
 {
-	Group	   *group = log_is_preloaded() ? group_attach(group_id, false, 0) : NULL;
+	ConsumerGroup *group = log_is_preloaded() ? group_attach(group_id, false, 0) : NULL;
 	bool		found = false;
 
 	if (group == NULL)

@@ -58,7 +58,7 @@ typedef struct CatalogWatch
 } CatalogWatch;
 
 /* The groups that this process has references to, for its exit. */
-static Group **attached = NULL;
+static ConsumerGroup **attached = NULL;
 static int	nattached = 0;
 
 /* ---------- transactions of the coordinator ---------- */
@@ -120,7 +120,7 @@ reserve(void *arg)
  * comes and goes reserves a few, and one that stays many.
  */
 static bool
-ensure_epochs(const GroupCopy *copy, Group *group)
+ensure_epochs(const GroupCopy *copy, ConsumerGroup *group)
 {
 	Reservation reservation;
 
@@ -142,7 +142,7 @@ ensure_epochs(const GroupCopy *copy, Group *group)
 
 /* For the server log: who was removed without having wanted it. */
 static void
-log_fences(const GroupCopy *copy, const Group *group)
+log_fences(const GroupCopy *copy, const ConsumerGroup *group)
 {
 	static const char *const reasons[] = {
 		[FENCE_LEFT] = "It left.",
@@ -177,7 +177,7 @@ is_deserted(const GroupCopy *copy)
  * be there already; if not, false.
  */
 static bool
-decide_under_lock(GroupCopy *copy, Group *group, int64 now)
+decide_under_lock(GroupCopy *copy, ConsumerGroup *group, int64 now)
 {
 	bool		decided;
 
@@ -194,7 +194,7 @@ decide_under_lock(GroupCopy *copy, Group *group, int64 now)
 }
 
 static bool
-decide_outside_lock(GroupCopy *copy, Group *group, int64 now)
+decide_outside_lock(GroupCopy *copy, ConsumerGroup *group, int64 now)
 {
 	bool		holds;
 
@@ -209,7 +209,7 @@ decide_outside_lock(GroupCopy *copy, Group *group, int64 now)
 
 /* A copy of the group that fits. */
 static void
-take_copy(GroupCopy *copy, Group *group, int64 now)
+take_copy(GroupCopy *copy, ConsumerGroup *group, int64 now)
 {
 	for (;;)
 	{
@@ -226,7 +226,7 @@ take_copy(GroupCopy *copy, Group *group, int64 now)
 }
 
 static void
-retry_later(Group *group, int64 now)
+retry_later(ConsumerGroup *group, int64 now)
 {
 	group_lock(group, LW_EXCLUSIVE);
 	group->next_deadline = Min(group->next_deadline, now + RETRY_RESERVE_MS);
@@ -235,7 +235,7 @@ retry_later(Group *group, int64 now)
 
 /* False if there was nobody to decide about, or no way to. */
 static bool
-decide(GroupCopy *copy, Group *group)
+decide(GroupCopy *copy, ConsumerGroup *group)
 {
 	for (int round = 0;; round++)
 	{
@@ -259,13 +259,13 @@ decide(GroupCopy *copy, Group *group)
 static void
 tell_listeners(void *arg)
 {
-	Group	   *group = arg;
+	ConsumerGroup *group = arg;
 
 	notify_rebalance(group->group_id);
 }
 
 static void
-review_group(GroupCopy *copy, Group *group, bool deadline_reached)
+review_group(GroupCopy *copy, ConsumerGroup *group, bool deadline_reached)
 {
 	if (deadline_reached)
 		idle_refresh(group);
@@ -313,7 +313,7 @@ attach_groups(void)
 }
 
 static int64
-deadline_of(Group *group)
+deadline_of(ConsumerGroup *group)
 {
 	int64		result;
 
@@ -332,7 +332,7 @@ review_groups(GroupCopy *copy)
 	attach_groups();
 	for (int i = 0; i < nattached; i++)
 	{
-		Group	   *group = attached[i];
+		ConsumerGroup *group = attached[i];
 		bool		asked = pg_atomic_exchange_u32(&group->attention, 0) != 0;
 		bool		due = deadline_of(group) <= group_now();
 		int64		deadline;

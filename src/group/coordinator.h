@@ -24,12 +24,12 @@ extern bool coordinator_transaction(void (*action) (void *arg), void *arg);
  * metadata_refresh: tells a group what has become of its topics and patterns.
  * False if a topic could not be locked at once: then it is to be asked again.
  */
-extern bool metadata_refresh(Group *group);
+extern bool metadata_refresh(ConsumerGroup *group);
 
 /*
  * idle_refresh: sets and resets idle_since of members that have not called
  * consume for a while, according to whether messages wait for them.
  */
-extern void idle_refresh(Group *group);
+extern void idle_refresh(ConsumerGroup *group);
 
 #endif							/* PGTOPIC_GROUP_COORDINATOR_H */

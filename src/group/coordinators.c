@@ -155,7 +155,7 @@ coordinator_is_attached(void)
 }
 
 void
-coordinator_wake(Group *group)
+coordinator_wake(ConsumerGroup *group)
 {
 	Coordinator *entry;
 

@@ -108,7 +108,7 @@ is_member(const GroupMember *member)
 }
 
 static bool
-has_room(GroupCopy *copy, Group *group)
+has_room(GroupCopy *copy, ConsumerGroup *group)
 {
 	CopySize   *need = &copy->need;
 	const CopySize *room = &copy->room;
@@ -160,7 +160,7 @@ next_idle_check(const GroupMember *member, int64 now)
 }
 
 static AssignorKind
-preferred_assignor(Group *group)
+preferred_assignor(ConsumerGroup *group)
 {
 	int			range = 0;
 	int			all = 0;
@@ -210,7 +210,7 @@ copy_member(GroupCopy *copy, GroupMember *member, int index, int64 now)
 }
 
 static void
-copy_members(GroupCopy *copy, Group *group, int64 now)
+copy_members(GroupCopy *copy, ConsumerGroup *group, int64 now)
 {
 	copy->snapshot.nmembers = 0;
 	copy->idle_deadline = PG_INT64_MAX;
@@ -253,7 +253,7 @@ copy_partition(GroupCopy *copy, const GroupPartition *from, int topic, int numbe
 
 /* A commit of a dropped topic's offset also comes to its end first. */
 static void
-copy_marks(GroupCopy *copy, Group *group, int topic)
+copy_marks(GroupCopy *copy, ConsumerGroup *group, int topic)
 {
 	for (int i = 0; i < topic_at(group, topic)->npartitions; i++)
 	{
@@ -266,7 +266,7 @@ copy_marks(GroupCopy *copy, Group *group, int topic)
 }
 
 static void
-copy_topics(GroupCopy *copy, Group *group)
+copy_topics(GroupCopy *copy, ConsumerGroup *group)
 {
 	copy->snapshot.ntopics = 0;
 	copy->snapshot.npartitions = 0;
@@ -292,7 +292,7 @@ copy_topics(GroupCopy *copy, Group *group)
 }
 
 static void
-copy_subscription(GroupCopy *copy, Group *group, GroupMember *member, bool *subscribed)
+copy_subscription(GroupCopy *copy, ConsumerGroup *group, GroupMember *member, bool *subscribed)
 {
 	const Oid  *topics = member_topics(member);
 
@@ -316,7 +316,7 @@ same_subscription(GroupMember *a, GroupMember *b)
 
 /* Members mostly subscribe to what the one before them does. */
 static void
-copy_subscriptions(GroupCopy *copy, Group *group)
+copy_subscriptions(GroupCopy *copy, ConsumerGroup *group)
 {
 	int			ntopics = copy->snapshot.ntopics;
 
@@ -335,7 +335,7 @@ copy_subscriptions(GroupCopy *copy, Group *group)
 }
 
 bool
-group_copy(GroupCopy *copy, Group *group, int64 now)
+group_copy(GroupCopy *copy, ConsumerGroup *group, int64 now)
 {
 	GroupSnapshot *snapshot = &copy->snapshot;
 
@@ -365,7 +365,7 @@ group_copy(GroupCopy *copy, Group *group, int64 now)
 /* ---------- does it still hold? ---------- */
 
 static GroupPartition *
-origin_of(const GroupCopy *copy, Group *group, int partition)
+origin_of(const GroupCopy *copy, ConsumerGroup *group, int partition)
 {
 	const CopiedPartition *origin = &copy->partition_origins[partition];
 
@@ -374,7 +374,7 @@ origin_of(const GroupCopy *copy, Group *group, int partition)
 
 /* What a member is removed for must still be so, and it must not be committing. */
 static bool
-still_to_go(const GroupCopy *copy, Group *group, int number)
+still_to_go(const GroupCopy *copy, ConsumerGroup *group, int number)
 {
 	const StateMember *member = &copy->members[number];
 	int			index = copy->member_origins[number].index;
@@ -401,7 +401,7 @@ still_to_go(const GroupCopy *copy, Group *group, int number)
 }
 
 static bool
-still_to_free(const GroupCopy *copy, Group *group, int number)
+still_to_free(const GroupCopy *copy, ConsumerGroup *group, int number)
 {
 	const GroupPartition *partition = origin_of(copy, group, number);
 	int			owner = copy->partitions[number].owner;
@@ -413,7 +413,7 @@ still_to_free(const GroupCopy *copy, Group *group, int number)
 }
 
 bool
-group_copy_still_holds(const GroupCopy *copy, Group *group)
+group_copy_still_holds(const GroupCopy *copy, ConsumerGroup *group)
 {
 	if (group->version != copy->version)
 		return false;
@@ -440,7 +440,7 @@ group_copy_still_holds(const GroupCopy *copy, Group *group)
 
 /* Its assignment is not what it was: a new owner, none, or asked back or not. */
 static void
-assignment_changed(Group *group, int index)
+assignment_changed(ConsumerGroup *group, int index)
 {
 	GroupMember *member = index == NO_MEMBER ? NULL : member_at(group, index);
 
@@ -449,7 +449,7 @@ assignment_changed(Group *group, int index)
 }
 
 static void
-hand_over(Group *group, GroupPartition *partition, int owner, int32 epoch)
+hand_over(ConsumerGroup *group, GroupPartition *partition, int owner, int32 epoch)
 {
 	assignment_changed(group, partition->owner);
 	partition->owner = owner;
@@ -471,7 +471,7 @@ add_wake(GroupCopy *copy, int procno)
 
 /* Nobody owns what is gone, but for whoever is just committing its offset. */
 static void
-free_dropped_topics(GroupCopy *copy, Group *group)
+free_dropped_topics(GroupCopy *copy, ConsumerGroup *group)
 {
 	for (int i = 0; i < group->topics_capacity; i++)
 	{
@@ -491,7 +491,7 @@ free_dropped_topics(GroupCopy *copy, Group *group)
 }
 
 static void
-ask_back(Group *group, GroupPartition *partition, int64 now)
+ask_back(ConsumerGroup *group, GroupPartition *partition, int64 now)
 {
 	partition->asked_since = now;
 	assignment_changed(group, partition->owner);
@@ -502,7 +502,7 @@ ask_back(Group *group, GroupPartition *partition, int64 now)
 }
 
 static void
-start_epoch(GroupCopy *copy, Group *group, int32 epoch)
+start_epoch(GroupCopy *copy, ConsumerGroup *group, int32 epoch)
 {
 	group->group_epoch = epoch;
 	group->metadata_changed = false;
@@ -522,7 +522,7 @@ origin_of_member(const GroupCopy *copy, int member)
 }
 
 static void
-apply_to_partition(GroupCopy *copy, Group *group, const GroupChange *change, int64 now)
+apply_to_partition(GroupCopy *copy, ConsumerGroup *group, const GroupChange *change, int64 now)
 {
 	GroupPartition *partition = origin_of(copy, group, change->partition);
 	int			member = origin_of_member(copy, change->member);
@@ -549,7 +549,7 @@ apply_to_partition(GroupCopy *copy, Group *group, const GroupChange *change, int
 }
 
 static void
-apply_to_member(GroupCopy *copy, Group *group, const GroupChange *change)
+apply_to_member(GroupCopy *copy, ConsumerGroup *group, const GroupChange *change)
 {
 	CopiedMember *origin = &copy->member_origins[change->member];
 
@@ -573,7 +573,7 @@ apply_to_member(GroupCopy *copy, Group *group, const GroupChange *change)
 }
 
 static void
-apply_change(GroupCopy *copy, Group *group, const GroupChange *change, int64 now)
+apply_change(GroupCopy *copy, ConsumerGroup *group, const GroupChange *change, int64 now)
 {
 	switch (change->kind)
 	{
@@ -596,7 +596,7 @@ apply_change(GroupCopy *copy, Group *group, const GroupChange *change, int64 now
 }
 
 static bool
-is_unused(Group *group, int topic)
+is_unused(ConsumerGroup *group, int topic)
 {
 	for (int i = 0; i < topic_at(group, topic)->npartitions; i++)
 	{
@@ -619,7 +619,7 @@ is_subscribed(const GroupCopy *copy, int topic)
 
 /* Topics to which nobody subscribes any more, and those that are gone. */
 static void
-forget_topics(GroupCopy *copy, Group *group)
+forget_topics(GroupCopy *copy, ConsumerGroup *group)
 {
 	for (int i = 0; i < copy->snapshot.ntopics; i++)
 	{
@@ -635,7 +635,7 @@ forget_topics(GroupCopy *copy, Group *group)
 }
 
 void
-group_copy_apply(GroupCopy *copy, Group *group, int64 now)
+group_copy_apply(GroupCopy *copy, ConsumerGroup *group, int64 now)
 {
 	const GroupDecision *decision = &copy->decision;
 

@@ -82,15 +82,15 @@ extern void group_copy_make_room(GroupCopy *copy);
  * group_copy: copies the group, under its exclusive lock.  False if there is
  * not room enough; then "need" says how much is needed.
  */
-extern bool group_copy(GroupCopy *copy, Group *group, int64 now);
+extern bool group_copy(GroupCopy *copy, ConsumerGroup *group, int64 now);
 
 /*
  * group_copy_still_holds: whether the decision about the copy can still be
  * applied.  group_copy_apply: does so, and fills in whom to wake after the lock.
  * Both under the group's exclusive lock; neither allocates or fails.
  */
-extern bool group_copy_still_holds(const GroupCopy *copy, Group *group);
-extern void group_copy_apply(GroupCopy *copy, Group *group, int64 now);
+extern bool group_copy_still_holds(const GroupCopy *copy, ConsumerGroup *group);
+extern void group_copy_apply(GroupCopy *copy, ConsumerGroup *group, int64 now);
 
 /* How often it is asked whether messages wait for a member that does not consume. */
 extern int64 idle_check_interval(int64 max_poll_interval);

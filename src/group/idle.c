@@ -43,7 +43,7 @@ typedef struct IdleMember
 
 typedef struct IdleCheck
 {
-	Group	   *group;
+	ConsumerGroup *group;
 	int			nmembers;
 	int			npartitions;
 	int			members_room;
@@ -86,7 +86,7 @@ note_partition(IdleCheck *check, int member, int topic, int number)
 static void
 note_partitions(IdleCheck *check, int member, int index)
 {
-	Group	   *group = check->group;
+	ConsumerGroup *group = check->group;
 
 	for (int i = 0; i < group->topics_capacity; i++)
 	{
@@ -108,7 +108,7 @@ note_partitions(IdleCheck *check, int member, int index)
 static void
 note_quiet_members(IdleCheck *check, int64 now)
 {
-	Group	   *group = check->group;
+	ConsumerGroup *group = check->group;
 
 	check->nmembers = 0;
 	check->npartitions = 0;
@@ -254,7 +254,7 @@ note_idleness(const IdleCheck *check)
 }
 
 void
-idle_refresh(Group *group)
+idle_refresh(ConsumerGroup *group)
 {
 	IdleCheck	check = {.group = group};
 

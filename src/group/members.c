@@ -60,7 +60,7 @@ get_client_addr(char *address)
  * and its end.  Those are short, but for a wait for a standby; cancel works.
  */
 static void
-lock_to_join(Group *group)
+lock_to_join(ConsumerGroup *group)
 {
 	ConditionVariablePrepareToSleep(&group->exclusive_ended);
 	for (;;)
@@ -81,7 +81,7 @@ is_live(const GroupMember *member)
 }
 
 static void
-unlock_and_refuse_non_empty(Group *group, const char *detail)
+unlock_and_refuse_non_empty(ConsumerGroup *group, const char *detail)
 {
 	group_unlock(group);
 	ereport(ERROR,
@@ -93,7 +93,7 @@ unlock_and_refuse_non_empty(Group *group, const char *detail)
 
 /* The static member of that name that is or was here, or NO_MEMBER. */
 static int
-find_instance(Group *group, const char *instance_id)
+find_instance(ConsumerGroup *group, const char *instance_id)
 {
 	for (int i = 0; i < group->members_capacity; i++)
 	{
@@ -106,7 +106,7 @@ find_instance(Group *group, const char *instance_id)
 }
 
 static void
-unlock_and_refuse_instance(Group *group, const char *instance_id)
+unlock_and_refuse_instance(ConsumerGroup *group, const char *instance_id)
 {
 	group_unlock(group);
 	ereport(ERROR,
@@ -118,7 +118,7 @@ unlock_and_refuse_instance(Group *group, const char *instance_id)
 
 /* Makes an entry this session's, and so voids what another had delivered. */
 static void
-own_entry(Group *group, int index, const char *client_addr, MemberRef *ref)
+own_entry(ConsumerGroup *group, int index, const char *client_addr, MemberRef *ref)
 {
 	GroupMember *member = member_at(group, index);
 
@@ -138,7 +138,7 @@ own_entry(Group *group, int index, const char *client_addr, MemberRef *ref)
 }
 
 static void
-void_deliveries(Group *group, int index)
+void_deliveries(ConsumerGroup *group, int index)
 {
 	for (int i = 0; i < group->topics_capacity; i++)
 	{
@@ -158,7 +158,7 @@ void_deliveries(Group *group, int index)
 
 /* Under the exclusive lock; false when memory is full. */
 static bool
-set_subscription(Group *group, int index, const Subscription *subscription)
+set_subscription(ConsumerGroup *group, int index, const Subscription *subscription)
 {
 	Oid			relids[16];
 	Oid		   *list = relids;
@@ -199,7 +199,7 @@ set_subscription(Group *group, int index, const Subscription *subscription)
 }
 
 static bool
-has_live_members(Group *group)
+has_live_members(ConsumerGroup *group)
 {
 	for (int i = 0; i < group->members_capacity; i++)
 	{
@@ -216,14 +216,14 @@ has_live_members(Group *group)
  * Reserving epochs is what makes its row, so the next decision is to do it.
  */
 static void
-reserve_again_if_deserted(Group *group)
+reserve_again_if_deserted(ConsumerGroup *group)
 {
 	if (!has_live_members(group))
 		group->epoch_limit = group->group_epoch;
 }
 
 void
-member_join(Group *group, const Subscription *subscription, MemberRef *ref)
+member_join(ConsumerGroup *group, const Subscription *subscription, MemberRef *ref)
 {
 	char		member_id[MEMBER_ID_BYTES];
 	char		client_addr[CLIENT_ADDR_BYTES];
@@ -285,7 +285,7 @@ current_entry(const MemberRef *ref)
 bool
 member_resubscribe(MemberRef *ref, const Subscription *subscription)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 	GroupMember *member;
 	bool		stored = false;
 
@@ -317,7 +317,7 @@ member_resubscribe(MemberRef *ref, const Subscription *subscription)
 void
 member_leave(MemberRef *ref, bool session_ends)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 	GroupMember *member;
 
 	group_lock(group, LW_EXCLUSIVE);
@@ -345,7 +345,7 @@ member_leave(MemberRef *ref, bool session_ends)
 bool
 member_status(const MemberRef *ref, bool consuming, MemberStatus *status)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 	GroupMember *member;
 
 	group_lock(group, consuming ? LW_EXCLUSIVE : LW_SHARED);
@@ -371,7 +371,7 @@ member_status(const MemberRef *ref, bool consuming, MemberStatus *status)
 /* ---------- what a member owns ---------- */
 
 static void
-describe_owned(Group *group, int topic, int number, OwnedPartition *owned)
+describe_owned(ConsumerGroup *group, int topic, int number, OwnedPartition *owned)
 {
 	GroupTopic *entry = topic_at(group, topic);
 	GroupPartition *partition = partition_at(group, topic, number);
@@ -388,7 +388,7 @@ describe_owned(Group *group, int topic, int number, OwnedPartition *owned)
 
 /* Copies as many as there is room for; returns how many there are. */
 static int
-copy_owned(Group *group, int index, OwnedPartition *owned, int capacity)
+copy_owned(ConsumerGroup *group, int index, OwnedPartition *owned, int capacity)
 {
 	int			n = 0;
 
@@ -413,7 +413,7 @@ copy_owned(Group *group, int index, OwnedPartition *owned, int capacity)
 int
 member_assignment(const MemberRef *ref, OwnedPartition **owned, uint32 *assignment)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 	int			capacity = 16;
 
 	for (;;)
@@ -442,7 +442,7 @@ member_assignment(const MemberRef *ref, OwnedPartition **owned, uint32 *assignme
 static GroupPartition *
 owned_entry(const MemberRef *ref, const OwnedPartition *owned)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 	GroupPartition *partition;
 
 	if (current_entry(ref) == NULL || owned->topic >= group->topics_capacity ||
@@ -473,7 +473,7 @@ member_owns(const MemberRef *ref, const OwnedPartition *owned)
 bool
 member_deliver(const MemberRef *ref, const OwnedPartition *owned, int64 *since)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 	GroupPartition *partition;
 	bool		result;
 	bool		wake = false;
@@ -508,7 +508,7 @@ void
 member_settle(const MemberRef *ref, const OwnedPartition *owned,
 			  int64 in_flight_since, int64 position)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 	GroupPartition *partition;
 	bool		wake = false;
 
@@ -542,7 +542,7 @@ member_set_paused(const MemberRef *ref, const OwnedPartition *owned, bool paused
 int
 member_mark(const MemberRef *ref, const OwnedPartition *const *owned, int n)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 	int			wrong = -1;
 
 	group_lock(group, LW_EXCLUSIVE);
@@ -561,7 +561,7 @@ member_mark(const MemberRef *ref, const OwnedPartition *const *owned, int n)
 void
 member_unmark(const MemberRef *ref, const OwnedPartition *const *owned, int n)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 	bool		wake = false;
 
 	group_lock(group, LW_EXCLUSIVE);
@@ -589,7 +589,7 @@ member_unmark(const MemberRef *ref, const OwnedPartition *const *owned, int n)
 /* ---------- a transaction as a taker ---------- */
 
 void
-taker_join(Group *group, MemberRef *ref)
+taker_join(ConsumerGroup *group, MemberRef *ref)
 {
 	char		member_id[MEMBER_ID_BYTES];
 	char		client_addr[CLIENT_ADDR_BYTES];
@@ -620,7 +620,7 @@ bool
 taker_claim(const MemberRef *ref, const SubscribedTopic *topic, int32 number,
 			OwnedPartition *owned)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 	bool		full;
 	bool		claimed = false;
 
@@ -672,7 +672,7 @@ taker_unclaim(const MemberRef *ref, const OwnedPartition *owned)
 void
 taker_leave(MemberRef *ref)
 {
-	Group	   *group = ref->group;
+	ConsumerGroup *group = ref->group;
 
 	group_lock(group, LW_EXCLUSIVE);
 	if (current_entry(ref) != NULL)
@@ -690,13 +690,13 @@ taker_leave(MemberRef *ref)
 /* ---------- a transaction with an empty group ---------- */
 
 static bool
-is_empty(Group *group)
+is_empty(ConsumerGroup *group)
 {
 	return group->ntakers == 0 && !has_live_members(group);
 }
 
 bool
-group_is_empty(Group *group)
+group_is_empty(ConsumerGroup *group)
 {
 	bool		result;
 
@@ -707,7 +707,7 @@ group_is_empty(Group *group)
 }
 
 bool
-group_mark_exclusive(Group *group)
+group_mark_exclusive(ConsumerGroup *group)
 {
 	bool		result;
 
@@ -720,7 +720,7 @@ group_mark_exclusive(Group *group)
 }
 
 void
-group_unmark_exclusive(Group *group)
+group_unmark_exclusive(ConsumerGroup *group)
 {
 	group_lock(group, LW_EXCLUSIVE);
 	Assert(group->exclusive > 0);

@@ -23,7 +23,6 @@
 #define PGTOPIC_GROUP_MEMBERS_H
 
 #include "group/group_state.h"
-#include "nodes/plannodes.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
@@ -37,9 +36,6 @@
 #define PATTERN_MAX_BYTES		1023
 
 #define NO_TOPIC				(-1)
-
-/* PostgreSQL's planner has a node of this name, which comes with log/log.h. */
-#define Group ConsumerGroup
 
 /* Times are in ms since 2000 on the server's clock; 0 = not running. */
 
@@ -106,7 +102,7 @@ typedef struct GroupMember
 								 * is asked for */
 } GroupMember;
 
-typedef struct Group
+typedef struct ConsumerGroup
 {
 	/* Under the directory's lock. */
 	dsa_pointer self;
@@ -140,7 +136,7 @@ typedef struct Group
 	dsa_pointer members;		/* GroupMember[members_capacity] */
 	int32		topics_capacity;
 	dsa_pointer topics;			/* GroupTopic[topics_capacity] */
-} Group;
+} ConsumerGroup;
 
 /* ---------- the room's memory ---------- */
 
@@ -161,34 +157,34 @@ extern int64 group_now(void);
  * false.  A new one starts at the given epoch, with epoch_limit the same.
  * Errors: 53200.
  */
-extern Group *group_attach(const char *group_id, bool create, int32 epoch);
-extern void group_detach(Group *group);
+extern ConsumerGroup *group_attach(const char *group_id, bool create, int32 epoch);
+extern void group_detach(ConsumerGroup *group);
 
 /* References to all groups of this database that are in memory; palloc'd. */
-extern Group **groups_attach_all(int *ngroups);
+extern ConsumerGroup **groups_attach_all(int *ngroups);
 
-extern void group_lock(Group *group, LWLockMode mode);
-extern void group_unlock(Group *group);
+extern void group_lock(ConsumerGroup *group, LWLockMode mode);
+extern void group_unlock(ConsumerGroup *group);
 
 /* Under the group's lock. */
-extern GroupMember *member_at(Group *group, int index);
-extern GroupTopic *topic_at(Group *group, int index);
-extern GroupPartition *partition_at(Group *group, int topic, int partition);
+extern GroupMember *member_at(ConsumerGroup *group, int index);
+extern GroupTopic *topic_at(ConsumerGroup *group, int index);
+extern GroupPartition *partition_at(ConsumerGroup *group, int topic, int partition);
 extern Oid *member_topics(GroupMember *member);
-extern int	group_find_topic(Group *group, Oid relid);	/* or NO_TOPIC */
+extern int	group_find_topic(ConsumerGroup *group, Oid relid);	/* or NO_TOPIC */
 
 /*
  * Under the exclusive lock; false when memory is full.  group_add_topic:
  * finds or adds a topic, and grows it to npartitions.  member_set_topics:
  * replaces the resolved list.  group_drop_topic: frees an entry.
  */
-extern bool group_add_topic(Group *group, Oid relid, const pg_uuid_t *uuid,
+extern bool group_add_topic(ConsumerGroup *group, Oid relid, const pg_uuid_t *uuid,
 							int32 npartitions);
 extern bool member_set_topics(GroupMember *member, const Oid *topics, int ntopics);
-extern void group_drop_topic(Group *group, int topic);
+extern void group_drop_topic(ConsumerGroup *group, int topic);
 
 /* Frees a member's entry: applying CHANGE_FENCE, and the end of a taker. */
-extern void group_remove_member(Group *group, int member);
+extern void group_remove_member(ConsumerGroup *group, int member);
 
 /* ---------- a session as a member ---------- */
 
@@ -214,7 +210,7 @@ typedef struct Subscription
 /* A session's own handle.  incarnation 0 = not a member. */
 typedef struct MemberRef
 {
-	Group	   *group;
+	ConsumerGroup *group;
 	int32		index;
 	uint64		incarnation;
 	char		member_id[MEMBER_ID_BYTES];
@@ -226,7 +222,7 @@ typedef struct MemberRef
  * Waits, cancellably, for marks of transactions that need the group empty.
  * Errors: TP004 while there are takers; TP006; 53200.  Wakes the coordinator.
  */
-extern void member_join(Group *group, const Subscription *subscription, MemberRef *member);
+extern void member_join(ConsumerGroup *group, const Subscription *subscription, MemberRef *member);
 
 /* Replaces the subscription; false if the member was removed.  Error: 53200. */
 extern bool member_resubscribe(MemberRef *member, const Subscription *subscription);
@@ -315,21 +311,21 @@ extern void member_unmark(const MemberRef *member, const OwnedPartition *const *
  * it has it itself); false otherwise.  The topic is added to the group if
  * need be (53200).  taker_unclaim gives one back, taker_leave all.
  */
-extern void taker_join(Group *group, MemberRef *taker);
+extern void taker_join(ConsumerGroup *group, MemberRef *taker);
 extern bool taker_claim(const MemberRef *taker, const SubscribedTopic *topic,
 						int32 partition, OwnedPartition *owned);
 extern void taker_unclaim(const MemberRef *taker, const OwnedPartition *owned);
 extern void taker_leave(MemberRef *taker);
 
 /* Whether the group has neither members nor takers now. */
-extern bool group_is_empty(Group *group);
+extern bool group_is_empty(ConsumerGroup *group);
 
 /*
  * group_mark_exclusive: if the group is empty, marks it, so that whoever joins
  * waits until group_unmark_exclusive(); several transactions may hold a mark.
  */
-extern bool group_mark_exclusive(Group *group);
-extern void group_unmark_exclusive(Group *group);
+extern bool group_mark_exclusive(ConsumerGroup *group);
+extern void group_unmark_exclusive(ConsumerGroup *group);
 
 /* ---------- the coordinator of this database ---------- */
 
@@ -341,7 +337,7 @@ extern void group_unmark_exclusive(Group *group);
  */
 extern bool coordinator_attach(void);
 extern void coordinator_detach(void);
-extern void coordinator_wake(Group *group);
+extern void coordinator_wake(ConsumerGroup *group);
 extern bool coordinator_is_attached(void);	/* some process is it */
 
 /* Whether catalogs have changed since the last call. */

@@ -232,12 +232,12 @@ bucket_of(Oid database, const char *group_id)
 	return &directory->buckets[hash % DIRECTORY_BUCKETS];
 }
 
-static Group *
+static ConsumerGroup *
 find_group(dsa_pointer bucket, Oid database, const char *group_id)
 {
 	while (DsaPointerIsValid(bucket))
 	{
-		Group	   *group = dsa_get_address(area, bucket);
+		ConsumerGroup *group = dsa_get_address(area, bucket);
 
 		if (group->database == database && strcmp(group->group_id, group_id) == 0)
 			return group;
@@ -246,11 +246,11 @@ find_group(dsa_pointer bucket, Oid database, const char *group_id)
 	return NULL;
 }
 
-static Group *
+static ConsumerGroup *
 create_group(dsa_pointer *bucket, const char *group_id, int32 epoch)
 {
-	dsa_pointer pointer = allocate(sizeof(Group));
-	Group	   *group;
+	dsa_pointer pointer = allocate(sizeof(ConsumerGroup));
+	ConsumerGroup *group;
 
 	if (!DsaPointerIsValid(pointer))
 		return NULL;
@@ -271,11 +271,11 @@ create_group(dsa_pointer *bucket, const char *group_id, int32 epoch)
 	return group;
 }
 
-Group *
+ConsumerGroup *
 group_attach(const char *group_id, bool create, int32 epoch)
 {
 	dsa_pointer *bucket;
-	Group	   *group;
+	ConsumerGroup *group;
 
 	attach_area();
 	bucket = bucket_of(MyDatabaseId, group_id);
@@ -293,12 +293,12 @@ group_attach(const char *group_id, bool create, int32 epoch)
 }
 
 static void
-free_group(Group *group)
+free_group(ConsumerGroup *group)
 {
 	dsa_pointer *link = bucket_of(group->database, group->group_id);
 
 	while (*link != group->self)
-		link = &((Group *) dsa_get_address(area, *link))->next;
+		link = &((ConsumerGroup *) dsa_get_address(area, *link))->next;
 	*link = group->next;
 
 	for (int i = 0; i < group->topics_capacity; i++)
@@ -312,7 +312,7 @@ free_group(Group *group)
 
 /* Without references nobody holds or waits for the group's lock. */
 void
-group_detach(Group *group)
+group_detach(ConsumerGroup *group)
 {
 	LWLockAcquire(directory->lock, LW_EXCLUSIVE);
 	Assert(group->references > 0);
@@ -324,10 +324,10 @@ group_detach(Group *group)
 	LWLockRelease(directory->lock);
 }
 
-Group **
+ConsumerGroup **
 groups_attach_all(int *ngroups)
 {
-	Group	  **groups;
+	ConsumerGroup **groups;
 	int			capacity = 0;
 	int			n = 0;
 
@@ -339,7 +339,7 @@ groups_attach_all(int *ngroups)
 	/* Count first: no memory is allocated under the lock. */
 	for (;;)
 	{
-		groups = capacity > 0 ? palloc(capacity * sizeof(Group *)) : NULL;
+		groups = capacity > 0 ? palloc(capacity * sizeof(ConsumerGroup *)) : NULL;
 		n = 0;
 		LWLockAcquire(directory->lock, LW_EXCLUSIVE);
 		for (int pass = 0; pass < 2; pass++)
@@ -352,7 +352,7 @@ groups_attach_all(int *ngroups)
 
 				while (DsaPointerIsValid(pointer))
 				{
-					Group	   *group = dsa_get_address(area, pointer);
+					ConsumerGroup *group = dsa_get_address(area, pointer);
 
 					pointer = group->next;
 					if (group->database != MyDatabaseId)
@@ -381,13 +381,13 @@ groups_attach_all(int *ngroups)
 }
 
 void
-group_lock(Group *group, LWLockMode mode)
+group_lock(ConsumerGroup *group, LWLockMode mode)
 {
 	LWLockAcquire(&group->lock, mode);
 }
 
 void
-group_unlock(Group *group)
+group_unlock(ConsumerGroup *group)
 {
 	LWLockRelease(&group->lock);
 }
@@ -395,21 +395,21 @@ group_unlock(Group *group)
 /* ---------- what is in a group ---------- */
 
 GroupMember *
-member_at(Group *group, int index)
+member_at(ConsumerGroup *group, int index)
 {
 	Assert(index >= 0 && index < group->members_capacity);
 	return (GroupMember *) dsa_get_address(area, group->members) + index;
 }
 
 GroupTopic *
-topic_at(Group *group, int index)
+topic_at(ConsumerGroup *group, int index)
 {
 	Assert(index >= 0 && index < group->topics_capacity);
 	return (GroupTopic *) dsa_get_address(area, group->topics) + index;
 }
 
 GroupPartition *
-partition_at(Group *group, int topic, int partition)
+partition_at(ConsumerGroup *group, int topic, int partition)
 {
 	GroupTopic *entry = topic_at(group, topic);
 
@@ -424,7 +424,7 @@ member_topics(GroupMember *member)
 }
 
 int
-group_find_topic(Group *group, Oid relid)
+group_find_topic(ConsumerGroup *group, Oid relid)
 {
 	for (int i = 0; i < group->topics_capacity; i++)
 		if (topic_at(group, i)->relid == relid)
@@ -434,7 +434,7 @@ group_find_topic(Group *group, Oid relid)
 
 /* An entry that was not in use, or NO_TOPIC when memory is full. */
 static int
-new_topic(Group *group)
+new_topic(ConsumerGroup *group)
 {
 	int			index = group_find_topic(group, InvalidOid);
 
@@ -451,7 +451,7 @@ new_topic(Group *group)
  * another identity can only be a reused one, whose old entry is about to go.
  */
 bool
-group_add_topic(Group *group, Oid relid, const pg_uuid_t *uuid, int32 npartitions)
+group_add_topic(ConsumerGroup *group, Oid relid, const pg_uuid_t *uuid, int32 npartitions)
 {
 	int			index = group_find_topic(group, relid);
 	GroupTopic *topic;
@@ -483,7 +483,7 @@ group_add_topic(Group *group, Oid relid, const pg_uuid_t *uuid, int32 npartition
 }
 
 void
-group_drop_topic(Group *group, int index)
+group_drop_topic(ConsumerGroup *group, int index)
 {
 	GroupTopic *topic = topic_at(group, index);
 
@@ -511,7 +511,7 @@ member_set_topics(GroupMember *member, const Oid *topics, int ntopics)
 
 /* An entry that is not in use, or NO_MEMBER when memory is full. */
 int
-group_new_member(Group *group)
+group_new_member(ConsumerGroup *group)
 {
 	int			index;
 
@@ -524,7 +524,7 @@ group_new_member(Group *group)
 }
 
 void
-group_remove_member(Group *group, int index)
+group_remove_member(ConsumerGroup *group, int index)
 {
 	GroupMember *member = member_at(group, index);
 

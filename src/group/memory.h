@@ -24,7 +24,7 @@ extern int	group_tranche(void);
 extern uint64 group_new_incarnation(void);
 
 /* Under the exclusive lock: a free member entry, or NO_MEMBER. */
-extern int	group_new_member(Group *group);
+extern int	group_new_member(ConsumerGroup *group);
 
 /* coordinators.c: hooks of its shared memory. */
 extern void coordinators_init(void);

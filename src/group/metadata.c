@@ -44,7 +44,7 @@ typedef struct PatternNews
 
 typedef struct Refresh
 {
-	Group	   *group;
+	ConsumerGroup *group;
 	List	   *topics;			/* TopicNews, of the group's */
 	List	   *patterns;		/* PatternNews */
 	List	   *new_topics;		/* TopicNews, that patterns have found */
@@ -85,7 +85,7 @@ follows_pattern(const GroupMember *member)
 static TopicNews *
 read_topics(Refresh *refresh)
 {
-	Group	   *group = refresh->group;
+	ConsumerGroup *group = refresh->group;
 	int			capacity = 16;
 
 	for (;;)
@@ -112,7 +112,7 @@ read_topics(Refresh *refresh)
 
 /* The next member from *index on that follows a pattern; false if none does. */
 static bool
-read_pattern(Group *group, int *index, PatternNews *news, Oid **topics, int *capacity,
+read_pattern(ConsumerGroup *group, int *index, PatternNews *news, Oid **topics, int *capacity,
 			 int *ntopics)
 {
 	bool		found = false;
@@ -285,7 +285,7 @@ look_at_patterns(Refresh *refresh)
 
 /* The entry may have become another topic's since we looked. */
 static void
-tell_of_topic(Group *group, const TopicNews *news, bool *full)
+tell_of_topic(ConsumerGroup *group, const TopicNews *news, bool *full)
 {
 	GroupTopic *topic;
 
@@ -341,7 +341,7 @@ add_topics(Refresh *refresh, const Oid *topics, int ntopics)
 static void
 tell_of_pattern(Refresh *refresh, const PatternNews *news, const Oid *topics, bool *full)
 {
-	Group	   *group = refresh->group;
+	ConsumerGroup *group = refresh->group;
 	int			ntopics = list_length(news->matching);
 	GroupMember *member;
 
@@ -370,7 +370,7 @@ oid_array(const List *oids)
 
 /* Once until there is memory again, and not for each change. */
 static void
-report_memory(const Group *group, bool full)
+report_memory(const ConsumerGroup *group, bool full)
 {
 	static bool reported = false;
 
@@ -386,7 +386,7 @@ report_memory(const Group *group, bool full)
 static void
 tell_group(Refresh *refresh)
 {
-	Group	   *group = refresh->group;
+	ConsumerGroup *group = refresh->group;
 	List	   *arrays = NIL;
 	bool		full = false;
 	ListCell   *cell;
@@ -421,7 +421,7 @@ refresh_group(void *arg)
 }
 
 bool
-metadata_refresh(Group *group)
+metadata_refresh(ConsumerGroup *group)
 {
 	Refresh		refresh = {.group = group, .complete = true};
 

@@ -91,7 +91,7 @@ notifier_init(void)
 /* ---------- groups ---------- */
 
 static bool
-subscribes_to_any(Group *group, const NotifyKey *keys, int nkeys)
+subscribes_to_any(ConsumerGroup *group, const NotifyKey *keys, int nkeys)
 {
 	bool		result = false;
 
@@ -106,7 +106,7 @@ subscribes_to_any(Group *group, const NotifyKey *keys, int nkeys)
 }
 
 static void
-notify_group(Group *group, const NotifyKey *keys, int nkeys, const char *payload)
+notify_group(ConsumerGroup *group, const NotifyKey *keys, int nkeys, const char *payload)
 {
 	char		channel[NAMEDATALEN];
 
@@ -123,7 +123,7 @@ static void
 notify_groups(const NotifyKey *keys, int nkeys, const char *payload)
 {
 	int			ngroups;
-	Group	  **groups = groups_attach_all(&ngroups);
+	ConsumerGroup **groups = groups_attach_all(&ngroups);
 
 	PG_TRY();
 	{

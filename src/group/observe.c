@@ -25,7 +25,7 @@ is_member(const GroupMember *member)
 
 /* As group_phase() has it, of a group that is not copied for a decision. */
 static GroupPhase
-phase_of(Group *group)
+phase_of(ConsumerGroup *group)
 {
 	GroupPhase	phase = group->ntakers == 0 ? GROUP_EMPTY : GROUP_STABLE;
 	bool		undecided = group->metadata_changed ||
@@ -49,7 +49,7 @@ phase_of(Group *group)
 }
 
 static AssignorKind
-assignor_of(Group *group)
+assignor_of(ConsumerGroup *group)
 {
 	int			range = 0;
 	int			uniform = 0;
@@ -69,7 +69,7 @@ assignor_of(Group *group)
 }
 
 static void
-copy_members(Group *group, ObservedGroup *copy, char *memory, size_t *used)
+copy_members(ConsumerGroup *group, ObservedGroup *copy, char *memory, size_t *used)
 {
 	ObservedMember *members = carve(memory, used, group->members_capacity, sizeof(ObservedMember));
 	int			n = 0;
@@ -97,7 +97,7 @@ copy_members(Group *group, ObservedGroup *copy, char *memory, size_t *used)
 }
 
 static void
-copy_topics(Group *group, ObservedGroup *copy, char *memory, size_t *used)
+copy_topics(ConsumerGroup *group, ObservedGroup *copy, char *memory, size_t *used)
 {
 	ObservedTopic *topics = carve(memory, used, group->topics_capacity, sizeof(ObservedTopic));
 	int			n = 0;
@@ -127,7 +127,7 @@ copy_topics(Group *group, ObservedGroup *copy, char *memory, size_t *used)
 
 /* Without memory it only measures. */
 static size_t
-copy_group(Group *group, ObservedGroup *copy, char *memory)
+copy_group(ConsumerGroup *group, ObservedGroup *copy, char *memory)
 {
 	size_t		used = 0;
 
@@ -141,7 +141,7 @@ copy_group(Group *group, ObservedGroup *copy, char *memory)
 }
 
 ObservedGroup *
-group_observe(Group *group)
+group_observe(ConsumerGroup *group)
 {
 	ObservedGroup *copy = palloc0(sizeof(ObservedGroup));
 	char	   *memory = NULL;
@@ -169,7 +169,7 @@ group_observe(Group *group)
 ObservedGroup *
 group_observe_by_id(const char *group_id)
 {
-	Group	   *group = group_attach(group_id, false, 0);
+	ConsumerGroup *group = group_attach(group_id, false, 0);
 	ObservedGroup *copy;
 
 	if (group == NULL)

@@ -41,7 +41,7 @@ typedef struct ObservedGroup
 } ObservedGroup;
 
 /* A copy of the group in the current memory context. */
-extern ObservedGroup *group_observe(Group *group);
+extern ObservedGroup *group_observe(ConsumerGroup *group);
 
 /* The same by name; NULL if the group is not in memory. */
 extern ObservedGroup *group_observe_by_id(const char *group_id);

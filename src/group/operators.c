@@ -168,7 +168,7 @@ subscribes_to(GroupMember *member, Oid relid)
 
 /* Who has left owns something until the coordinator has seen it, and uses nothing. */
 static bool
-group_uses_topic(Group *group, Oid relid)
+group_uses_topic(ConsumerGroup *group, Oid relid)
 {
 	int			index = group_find_topic(group, relid);
 	int32		npartitions = index == NO_TOPIC ? 0 : topic_at(group, index)->npartitions;
@@ -197,7 +197,7 @@ group_uses_topic(Group *group, Oid relid)
 static void
 require_topic_unused(const char *group_id, Relation topic)
 {
-	Group	   *group = group_attach(group_id, false, 0);
+	ConsumerGroup *group = group_attach(group_id, false, 0);
 	bool		empty = group == NULL;
 	bool		used = false;
 

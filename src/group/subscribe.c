@@ -361,7 +361,7 @@ same_subscription(GroupMember *member, const Subscription *subscription)
 static bool
 is_unchanged(const Membership *membership, const Subscription *subscription)
 {
-	Group	   *group = membership->member.group;
+	ConsumerGroup *group = membership->member.group;
 	GroupMember *member;
 	bool		result;
 

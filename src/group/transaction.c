@@ -55,7 +55,7 @@ typedef struct Note
 typedef struct Exclusive
 {
 	int			level;
-	Group	   *group;
+	ConsumerGroup *group;
 	bool		is_commit;		/* TP002, else TP004 */
 	bool		marked;
 } Exclusive;
@@ -222,7 +222,7 @@ static Exclusive *
 require_empty(const char *group_id, bool is_commit)
 {
 	GroupRow	row;
-	Group	   *group;
+	ConsumerGroup *group;
 	Exclusive  *exclusive;
 
 	for (int i = 0; i < nexclusives; i++)

@@ -76,7 +76,7 @@ static List *
 observe_all(void)
 {
 	List	   *result = NIL;
-	Group	  **groups;
+	ConsumerGroup **groups;
 	int			ngroups;
 
 	if (!log_is_preloaded())
