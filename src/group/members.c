@@ -616,6 +616,14 @@ taker_join(ConsumerGroup *group, MemberRef *ref)
 		group_memory_full();
 }
 
+/* Nobody's, or of one who has left and whom the coordinator has not removed yet. */
+static bool
+is_free(ConsumerGroup *group, const GroupPartition *partition)
+{
+	return partition->owner == NO_MEMBER ||
+		(member_at(group, partition->owner)->left && !partition->committing);
+}
+
 bool
 taker_claim(const MemberRef *ref, const SubscribedTopic *topic, int32 number,
 			OwnedPartition *owned)
@@ -631,9 +639,12 @@ taker_claim(const MemberRef *ref, const SubscribedTopic *topic, int32 number,
 		int			index = group_find_topic(group, topic->relid);
 		GroupPartition *partition = partition_at(group, index, number);
 
-		claimed = partition->owner == NO_MEMBER || partition->owner == ref->index;
+		claimed = partition->owner == ref->index || is_free(group, partition);
 		if (claimed)
 		{
+			/* the coordinator may be about to free what a member has left */
+			if (partition->owner != ref->index && partition->owner != NO_MEMBER)
+				group->version++;
 			partition->owner = ref->index;
 			partition->epoch = group->group_epoch;
 			partition->in_flight_since = group_now();
