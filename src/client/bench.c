@@ -14,7 +14,7 @@
 #include "client/message.h"
 #include "client/sender.h"
 
-#define FETCH_BATCH 20000
+#define FETCH_BATCH 50000
 
 typedef struct Bench
 {

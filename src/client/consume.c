@@ -18,7 +18,7 @@
 #include "client/consume.h"
 
 /* Large enough that the round trips do not matter, small enough to take turns. */
-#define DEFAULT_BATCH 20000
+#define DEFAULT_BATCH 50000
 
 /* A standby cannot LISTEN: there we look so often (ms). */
 #define POLL_WITHOUT_LISTEN 100

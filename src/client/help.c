@@ -210,7 +210,7 @@ const char	help_consume[] =
 "                           be printed on its stdin. With -G the batch is\n"
 "                           committed only if it exits with 0; else pgtopic ends\n"
 "                           with 1, and the messages come again\n"
-"      --batch=N            messages of a batch (20000, with -G 1000)\n"
+"      --batch=N            messages of a batch (50000, with -G 1000)\n"
 "      --instance=ID        static member of the group\n"
 "      --assignor=NAME      uniform or range\n"
 "\n"
