@@ -81,6 +81,7 @@ extern void catch_interrupts(void);
 extern void cancel_arm(PGconn *conn);
 extern void cancel_disarm(void);
 extern bool has_state(const PGresult *result, const char *sqlstate);
+extern bool is_lost(PGconn *conn, const PGresult *result);
 extern void fail_query(PGconn *conn, const PGresult *result) __attribute__((noreturn));
 extern PGresult *query(PGconn *conn, const char *sql, int nparams, const char *const *params);
 extern void execute(PGconn *conn, const char *sql);

@@ -218,7 +218,19 @@ has_state(const PGresult *result, const char *sqlstate)
 	return state && strcmp(state, sqlstate) == 0;
 }
 
-/* A server that is gone, or is going, has its own exit code. */
+/*
+ * A server that is gone, or is going.  PQstatus() alone does not do: it says so
+ * only once reading has failed, and not when writing has.  An error without
+ * SQLSTATE is libpq's own.
+ */
+bool
+is_lost(PGconn *conn, const PGresult *result)
+{
+	return PQstatus(conn) == CONNECTION_BAD || PQresultErrorField(result, PG_DIAG_SQLSTATE) == NULL ||
+		has_state(result, "57P01") || has_state(result, "57P02");
+}
+
+/* A lost server has its own exit code. */
 void
 fail_query(PGconn *conn, const PGresult *result)
 {
@@ -230,7 +242,7 @@ fail_query(PGconn *conn, const PGresult *result)
 	len = (int) strlen(message);
 	while (len > 0 && message[len - 1] == '\n')
 		len--;
-	fail(PQstatus(conn) == CONNECTION_BAD ? EXIT_LOST : EXIT_ERROR, "%.*s", len, message);
+	fail(is_lost(conn, result) ? EXIT_LOST : EXIT_ERROR, "%.*s", len, message);
 }
 
 PGresult *

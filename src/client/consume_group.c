@@ -42,8 +42,7 @@ judge(Member *m, const PGresult *result)
 
 	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
 		return DONE;
-	/* a server that shuts down says so before it closes the connection */
-	if (PQstatus(m->conn) == CONNECTION_BAD || has_state(result, "57P01") || has_state(result, "57P02"))
+	if (is_lost(m->conn, result))
 		return interrupted ? STOPPED : LOST;
 	if (interrupted && has_state(result, "57014"))
 		return STOPPED;

@@ -103,7 +103,7 @@ begin_batch(Sender *sender)
 	sender->in_batch = 0;
 	if (PQresultStatus(result) != PGRES_COPY_IN)
 	{
-		if (PQstatus(sender->conn) == CONNECTION_OK)
+		if (!is_lost(sender->conn, result))
 			fail_query(sender->conn, result);
 		sender->broken = true;
 	}
