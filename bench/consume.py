@@ -210,7 +210,8 @@ def change(values, n):
 
 
 def soak(options):
-    seconds, hold = 150, 15
+    # before second 0: until the buffers are full of pages to be written, which slows all contestants down
+    warm, seconds, hold = 60, 150, 15
     n = int(hold / WINDOW)
     for name, title in (('pgtopic', 'pgtopic'),) + (() if options.quick else tuple(p[:2] for p in PEERS)):
         if not available(name):
@@ -220,7 +221,7 @@ def soak(options):
         group = contestant.new_group('start' if 'start' in contestant.sections else 'group')
         sql('ALTER SYSTEM SET autovacuum = on', 'SELECT pg_reload_conf()', 'CHECKPOINT')
         try:
-            rates, sizes, cpu = zip(*soak_windows(contestant, 100, seconds, hold, group))
+            rates, sizes, cpu = zip(*soak_windows(contestant, 100, warm + seconds, warm + hold, group)[warm // WINDOW:])
         finally:
             sql('ALTER SYSTEM RESET autovacuum', 'SELECT pg_reload_conf()')
         contestant.run('setup')         # gives the space back
