@@ -211,7 +211,8 @@ copy_postgres()
     mkdir -p "$scratch/usr/lib/postgresql" "$scratch/usr/share/postgresql" "$scratch/usr/include/postgresql"
     tar -C "${lib%/*}" --exclude=bitcode -cf - "$pg_major" | tar -C "$scratch/usr/lib/postgresql" -xf -
     tar -C "${share%/*}" -cf - "$pg_major" | tar -C "$scratch/usr/share/postgresql" -xf -
-    ln -s "/usr/include/postgresql/$pg_major" "$scratch/usr/include/postgresql/$pg_major"
+    # libpq's headers, which the client program needs, lie beside the server's
+    ln -s /usr/include/postgresql/* "$scratch/usr/include/postgresql/"
     [ "$(id -u)" != 0 ] || chown -R "$run_user" "$scratch/usr"
     pg_bin=$scratch/usr/lib/postgresql/$pg_major/bin
     check_inside "$pg_bin"
