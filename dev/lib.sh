@@ -15,6 +15,7 @@ run_user=
 as=()                   # prefix of commands that the ordinary user runs
 background=()           # process groups to end with us
 createcluster_saved=    # the machine's own createcluster.conf, while ours is there
+policy_placed=          # our policy-rc.d, while it keeps daemons from starting
 
 # Settings of the caller's PostgreSQL must not reach ours.
 for name in ${!PG*}; do
@@ -76,15 +77,18 @@ choose_postgres()
 }
 
 # install_packages PACKAGE...: those that are missing.  Debian's package creates
-# and starts a cluster on its first installation; ours must not.
+# and starts a cluster on its first installation, and pgbouncer's starts a daemon,
+# also whenever the machine does; ours must not.
 install_packages()
 {
-    local package missing=()
+    local package missing=() status=0
 
     for package; do
         installed "$package" || missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
+    # afterwards cleanup() is there
+    [ -n "$scratch" ] || trap restore_policies EXIT
     say "installing: ${missing[*]}"
     apt update
     case " ${missing[*]} " in
@@ -95,16 +99,33 @@ install_packages()
         as_root sed -i '1i create_main_cluster = false' /etc/postgresql-common/createcluster.conf
         ;;
     esac
-    apt_install "${missing[@]}"
-    restore_createcluster
+    case " ${missing[*]} " in
+    *' pgbouncer '*)
+        if [ ! -e /usr/sbin/policy-rc.d ]; then
+            policy_placed=/usr/sbin/policy-rc.d
+            printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin "$policy_placed"
+        fi
+        ;;
+    esac
+    apt_install "${missing[@]}" || status=$?
+    case " ${missing[*]} " in
+    *' pgbouncer '*) as_root update-rc.d pgbouncer disable >/dev/null 2>&1 || : ;;
+    esac
+    restore_policies
+    return "$status"
 }
 
-restore_createcluster()
+restore_policies()
 {
-    [ -n "$createcluster_saved" ] || return 0
-    as_root cp --no-preserve=all "$createcluster_saved" /etc/postgresql-common/createcluster.conf
-    rm -f "$createcluster_saved"
-    createcluster_saved=
+    if [ -n "$createcluster_saved" ]; then
+        as_root cp --no-preserve=all "$createcluster_saved" /etc/postgresql-common/createcluster.conf
+        rm -f "$createcluster_saved"
+        createcluster_saved=
+    fi
+    if [ -n "$policy_placed" ]; then
+        as_root rm -f "$policy_placed"
+        policy_placed=
+    fi
 }
 
 #
@@ -153,7 +174,7 @@ cleanup()
     trap - EXIT
     trap '' INT TERM HUP
     set +e
-    restore_createcluster
+    restore_policies
     if [ -n "$scratch" ]; then
         cd /
         for group in "${background[@]}"; do

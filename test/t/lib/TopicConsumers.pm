@@ -20,7 +20,7 @@ package TopicConsumers::Client;
 use IO::Select;
 use IO::Socket::UNIX;
 
-# Client->new(host => directory, port => ..., name => ...)
+# Client->new(host => directory, port => ..., name => ..., database => ...)
 # Every method dies with "gone: ..." when the connection is lost.
 sub new
 {
@@ -28,9 +28,9 @@ sub new
 	my $user = getpwuid($<);
 	my $socket = IO::Socket::UNIX->new(Peer => "$arg{host}/.s.PGSQL.$arg{port}")
 	  or die "gone: $!\n";
-	my $self = bless { socket => $socket, buffer => '', patience => $arg{patience} // 60 }, $class;
+	my $self = bless { socket => $socket, buffer => '', patience => $arg{patience} // 60, news => [] }, $class;
 	my $startup = pack('N', 196608)
-	  . join("\0", user => $user, database => 'postgres', application_name => $arg{name}, '', '');
+	  . join("\0", user => $user, database => $arg{database} // 'postgres', application_name => $arg{name}, '', '');
 	my $reply;
 
 	$self->put(pack('N', 4 + length $startup) . $startup);
@@ -113,6 +113,10 @@ sub reply
 			$reply{message} = join ' | ', grep { defined } @field{qw(M D H W)};
 			die "gone: $field{C} $field{M}\n" if $field{S} eq 'FATAL';
 		}
+		elsif ($type eq 'A')
+		{
+			$self->heard($content);
+		}
 		elsif ($type eq 'R')
 		{
 			die "the server asks for a password\n" if unpack 'N', $content;
@@ -123,6 +127,30 @@ sub reply
 			return \%reply;
 		}
 	}
+}
+
+# Keeps a notification: "channel payload".
+sub heard
+{
+	my ($self, $content) = @_;
+
+	push @{ $self->{news} }, join ' ', unpack 'x4 Z* Z*', $content;
+	return;
+}
+
+# The next notification.
+sub news
+{
+	my ($self) = @_;
+
+	$self->{sql} = 'a notification';
+	until (@{ $self->{news} })
+	{
+		my ($type, $content) = $self->get;
+
+		$self->heard($content) if $type eq 'A';
+	}
+	return shift @{ $self->{news} };
 }
 
 sub query
@@ -396,7 +424,8 @@ use Test::More;
 use Time::HiRes ();
 
 # TopicConsumers->new(work => 'consume' or 'produce', name => 'c', count => 5, ...)
-# The rest is for the processes: group, subscription (arguments of subscribe as
+# host, port and database are those of a pooler, if they do not talk to the node
+# itself.  The rest is for the processes: group, subscription (arguments of subscribe as
 # SQL), options (more of them; %n is the name of the process), topics, autocommit, take, effects (another table), errors (a pattern of SQLSTATEs that
 # may come) and the chances of leave, rollback, savepoint, ... in each turn.
 sub new
@@ -427,8 +456,8 @@ sub start
 			name => $name,
 			options => ($self->{options} // '') =~ s/%n/$name/r,
 			logfile => "$self->{dir}/$name.log",
-			host => $self->{node}->host,
-			port => $self->{node}->port,
+			host => $self->{host} // $self->{node}->host,
+			port => $self->{port} // $self->{node}->port,
 			seed => int(rand(2**31)));
 		my $pid = fork // die "fork: $!";
 
