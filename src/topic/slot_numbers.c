@@ -22,8 +22,8 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "commands/sequence.h"
-#include "group/tables.h"
 #include "miscadmin.h"
+#include "topic/tables.h"
 #include "utils/lsyscache.h"
 
 /* How far to look for a free slot: beyond, a new one is cheaper. */
