@@ -27,6 +27,7 @@
 #define TOPIC_NODE_PAGE_ID		0x7C03
 #define TOPIC_DATA_PAGE_ID		0x7C04
 #define TOPIC_SLOTS_PAGE_ID		0x7C05	/* of access method topic_slots */
+#define TOPIC_FREE_PAGE_ID		0x7C06	/* free node; first page of a free extent */
 
 #define TOPIC_META_BLOCK		0
 
@@ -63,6 +64,19 @@ typedef struct DirEntry
 	uint32		closed;			/* 1: a later entry exists, values are final */
 } DirEntry;
 
+/*
+ * A directory of extents that are all of one size, numbered from 0 on; made by
+ * compaction.  All-zero: none.
+ */
+typedef struct SectionEntry
+{
+	BlockNumber root;
+	uint16		height;			/* 1: root is a leaf */
+	uint16		size_class;		/* of its extents */
+	uint32		head;			/* first extent still there */
+	uint32		next;			/* one past the last */
+} SectionEntry;
+
 /* An all-zero entry is an empty lane. */
 #define LANE_INLINE_EXTENTS		2
 
@@ -71,27 +85,38 @@ typedef struct LaneEntry
 	uint64		log_start;		/* first offset that readers may have */
 	uint64		initial_offset; /* next offset while there is no extent */
 	uint64		frozen_upto;	/* below: xids are not looked up any more */
-	uint32		head_seq;		/* first extent still there */
+	uint64		clean_end;		/* below: in the clean section */
+	uint32		head_seq;		/* first extent not yet released */
+	uint32		trim_seq;		/* first extent that readers may need */
 	uint32		next_seq;		/* one past the tail extent */
+	uint32		next_trimmed;	/* list of trimmed lanes: the next one's number
+								 * + 1; 0 = not in it, or TRIMMED_LIST_END */
 	BlockNumber root;			/* of the directory; used when height > 0 */
 	uint16		height;			/* 0: extents stand inline; 1: root is a leaf */
 	uint16		flags;			/* none yet */
+	SectionEntry clean;			/* compacted */
+	uint32		generation;		/* of the clean section */
+	uint32		unused;
 	DirEntry	extents[LANE_INLINE_EXTENTS];
-	uint64		unused;
 } LaneEntry;
 
-#define LANES_PER_PAGE			63
+#define TRIMMED_LIST_END		0xFFFFFFFF
+
+#define LANES_PER_PAGE			50
 #define TOPIC_MAX_PARTITIONS	16384
 #define TOPIC_LANE_PAGES		((TOPIC_MAX_PARTITIONS + LANES_PER_PAGE - 1) / LANES_PER_PAGE)
 
-/* Special space of lane pages and directory nodes. */
+/*
+ * Special space of lane pages, directory nodes and free pages, whose contents
+ * are one BlockNumber: the next of the list, or 0.
+ */
 typedef struct DirOpaque
 {
 	uint32		incarnation;
 	uint32		first_seq;		/* node: extent of its first entry; lane page: its first lane */
 	uint16		level;			/* node: 0 = leaf */
-	uint16		nentries;		/* node: entries in use */
 	uint16		unused;
+	uint16		lane;			/* node */
 	uint16		page_id;
 } DirOpaque;
 
@@ -108,6 +133,11 @@ typedef struct TopicMeta
 	unsigned char uuid[16];		/* of the topic: survives rewrites */
 	BlockNumber free_extent[EXTENT_SIZE_CLASSES];	/* heads of free lists */
 	BlockNumber free_node;
+	uint32		trimmed_lane;	/* head of that list: lane + 1, or 0 */
+	uint32		building_lane;	/* + 1: what compaction is writing for */
+	uint32		building_generation;
+	SectionEntry building;
+	SectionEntry retired;		/* to be released */
 	BlockNumber lane_page[TOPIC_LANE_PAGES];	/* 0 = not there yet */
 } TopicMeta;
 
@@ -147,7 +177,7 @@ typedef struct DataOpaque
 #define DATA_PAGE_CAPACITY		(DATA_PAGE_END - DATA_PAGE_START)
 
 StaticAssertDecl(sizeof(DirEntry) == 40, "directory entry");
-StaticAssertDecl(sizeof(LaneEntry) == 128, "lane entry");
+StaticAssertDecl(sizeof(LaneEntry) == 160, "lane entry");
 StaticAssertDecl(sizeof(DataOpaque) == 64, "data page special space");
 StaticAssertDecl(sizeof(DirOpaque) == 16, "directory page special space");
 StaticAssertDecl(LANES_PER_PAGE * sizeof(LaneEntry) <= BLCKSZ - 24 - 16, "lane page");
