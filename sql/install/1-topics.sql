@@ -204,65 +204,81 @@ COMMENT ON FUNCTION topic.verify(pg_catalog.text) IS
 
 CREATE FUNCTION topic.produce(topic pg_catalog.text, value pg_catalog.text,
 	key pg_catalog.text DEFAULT NULL, headers pg_catalog.jsonb DEFAULT NULL,
-	partition pg_catalog.int4 DEFAULT NULL, event_time pg_catalog.timestamptz DEFAULT NULL)
+	partition pg_catalog.int4 DEFAULT NULL, event_time pg_catalog.timestamptz DEFAULT NULL,
+	producer_id pg_catalog.text DEFAULT NULL, sequence pg_catalog.int8 DEFAULT NULL,
+	expected_offset pg_catalog.int8 DEFAULT NULL, producer_epoch pg_catalog.int4 DEFAULT NULL)
 RETURNS topic.record_metadata
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100 AS 'MODULE_PATHNAME', 'pgtopic_produce_text';
-COMMENT ON FUNCTION topic.produce(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz) IS
-'Produces one message with a text value; it is appended when the transaction commits (or at once with pgtopic.append_at = call). key NULL = any partition, else murmur2(key) as in Kafka; headers: an object, or an array of [key, value] pairs; event_time NULL = now. Needs INSERT on the topic. Errors: 42P01 unknown topic, 42809 not a topic, 42501, 22023 bad partition or headers, 22008 event_time too far ahead, 54000 too large, 25006 read-only. Kafka: Producer.send.';
+COMMENT ON FUNCTION topic.produce(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4) IS
+'Produces one message with a text value; it is appended when the transaction commits (or at once with pgtopic.append_at = call). key NULL = any partition, else murmur2(key) as in Kafka; headers: an object, or an array of [key, value] pairs; event_time NULL = now. producer_id with sequence: a sequence that this producer has already committed in the partition is not produced again (log_offset is NULL), the next one is, any other is 22023; a lower producer_epoch (NULL = 0) than it has used is 55000, a higher one begins with sequence 0. expected_offset: 40001 unless the message gets this offset. Both need a partition or a key. Needs INSERT on the topic. Errors: 42P01 unknown topic, 42809 not a topic, 42501, 22023 bad partition or headers, 22008 event_time too far ahead, 54000 too large, 25006 read-only. Kafka: Producer.send.';
 
 CREATE FUNCTION topic.produce(topic pg_catalog.text, value pg_catalog.json,
 	key pg_catalog.text DEFAULT NULL, headers pg_catalog.jsonb DEFAULT NULL,
-	partition pg_catalog.int4 DEFAULT NULL, event_time pg_catalog.timestamptz DEFAULT NULL)
+	partition pg_catalog.int4 DEFAULT NULL, event_time pg_catalog.timestamptz DEFAULT NULL,
+	producer_id pg_catalog.text DEFAULT NULL, sequence pg_catalog.int8 DEFAULT NULL,
+	expected_offset pg_catalog.int8 DEFAULT NULL, producer_epoch pg_catalog.int4 DEFAULT NULL)
 RETURNS topic.record_metadata
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100 AS 'MODULE_PATHNAME', 'pgtopic_produce_json';
-COMMENT ON FUNCTION topic.produce(pg_catalog.text, pg_catalog.json, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz) IS
+COMMENT ON FUNCTION topic.produce(pg_catalog.text, pg_catalog.json, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4) IS
 'Produces one message whose value is JSON, as written. Otherwise as topic.produce with a text value. Kafka: Producer.send.';
 
 CREATE FUNCTION topic.produce(topic pg_catalog.text, value pg_catalog.jsonb,
 	key pg_catalog.text DEFAULT NULL, headers pg_catalog.jsonb DEFAULT NULL,
-	partition pg_catalog.int4 DEFAULT NULL, event_time pg_catalog.timestamptz DEFAULT NULL)
+	partition pg_catalog.int4 DEFAULT NULL, event_time pg_catalog.timestamptz DEFAULT NULL,
+	producer_id pg_catalog.text DEFAULT NULL, sequence pg_catalog.int8 DEFAULT NULL,
+	expected_offset pg_catalog.int8 DEFAULT NULL, producer_epoch pg_catalog.int4 DEFAULT NULL)
 RETURNS topic.record_metadata
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100 AS 'MODULE_PATHNAME', 'pgtopic_produce_jsonb';
-COMMENT ON FUNCTION topic.produce(pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz) IS
+COMMENT ON FUNCTION topic.produce(pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4) IS
 'Produces one message whose value is the text of a jsonb. Otherwise as topic.produce with a text value. Kafka: Producer.send.';
 
 CREATE FUNCTION topic.produce(topic pg_catalog.text, value pg_catalog.bytea,
 	key pg_catalog.text DEFAULT NULL, headers pg_catalog.jsonb DEFAULT NULL,
-	partition pg_catalog.int4 DEFAULT NULL, event_time pg_catalog.timestamptz DEFAULT NULL)
+	partition pg_catalog.int4 DEFAULT NULL, event_time pg_catalog.timestamptz DEFAULT NULL,
+	producer_id pg_catalog.text DEFAULT NULL, sequence pg_catalog.int8 DEFAULT NULL,
+	expected_offset pg_catalog.int8 DEFAULT NULL, producer_epoch pg_catalog.int4 DEFAULT NULL)
 RETURNS topic.record_metadata
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100 AS 'MODULE_PATHNAME', 'pgtopic_produce_bytea';
-COMMENT ON FUNCTION topic.produce(pg_catalog.text, pg_catalog.bytea, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz) IS
+COMMENT ON FUNCTION topic.produce(pg_catalog.text, pg_catalog.bytea, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4) IS
 'Produces one message whose value is bytes. Otherwise as topic.produce with a text value. Kafka: Producer.send.';
 
 CREATE FUNCTION topic.produce_record(topic pg_catalog.text, value pg_catalog.bytea,
 	key pg_catalog.bytea DEFAULT NULL, headers topic.header[] DEFAULT NULL,
-	partition pg_catalog.int4 DEFAULT NULL, event_time pg_catalog.timestamptz DEFAULT NULL)
+	partition pg_catalog.int4 DEFAULT NULL, event_time pg_catalog.timestamptz DEFAULT NULL,
+	producer_id pg_catalog.text DEFAULT NULL, sequence pg_catalog.int8 DEFAULT NULL,
+	expected_offset pg_catalog.int8 DEFAULT NULL, producer_epoch pg_catalog.int4 DEFAULT NULL)
 RETURNS topic.record_metadata
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100 AS 'MODULE_PATHNAME', 'pgtopic_produce_record';
-COMMENT ON FUNCTION topic.produce_record(pg_catalog.text, pg_catalog.bytea, pg_catalog.bytea, topic.header[], pg_catalog.int4, pg_catalog.timestamptz) IS
+COMMENT ON FUNCTION topic.produce_record(pg_catalog.text, pg_catalog.bytea, pg_catalog.bytea, topic.header[], pg_catalog.int4, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4) IS
 'Produces one message with key, value and header values as bytes. Otherwise as topic.produce. Kafka: ProducerRecord<byte[], byte[]>.';
 
 CREATE FUNCTION topic.produce_batch(topic pg_catalog.text, messages pg_catalog.text[],
 	keys pg_catalog.text[] DEFAULT NULL, headers pg_catalog.jsonb[] DEFAULT NULL,
-	partition pg_catalog.int4 DEFAULT NULL)
+	partition pg_catalog.int4 DEFAULT NULL,
+	producer_id pg_catalog.text DEFAULT NULL, sequence pg_catalog.int8 DEFAULT NULL,
+	expected_offset pg_catalog.int8 DEFAULT NULL, producer_epoch pg_catalog.int4 DEFAULT NULL)
 RETURNS pg_catalog.int8
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 AS 'MODULE_PATHNAME', 'pgtopic_produce_batch';
-COMMENT ON FUNCTION topic.produce_batch(pg_catalog.text, pg_catalog.text[], pg_catalog.text[], pg_catalog.jsonb[], pg_catalog.int4) IS
-'Produces an array of messages with text values, in order; keys and headers are NULL or arrays of the same length (22023). Returns the number of messages. Otherwise as topic.produce.';
+COMMENT ON FUNCTION topic.produce_batch(pg_catalog.text, pg_catalog.text[], pg_catalog.text[], pg_catalog.jsonb[], pg_catalog.int4, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4) IS
+'Produces an array of messages with text values, in order; keys and headers are NULL or arrays of the same length (22023). Returns the number of messages. With producer_id or expected_offset, which are the first message''s and count up, partition must be given; an array that was produced before returns 0, one of which only a part was is 22023. Otherwise as topic.produce.';
 
 CREATE FUNCTION topic.produce_batch_json(topic pg_catalog.text, messages pg_catalog.jsonb[],
 	keys pg_catalog.text[] DEFAULT NULL, headers pg_catalog.jsonb[] DEFAULT NULL,
-	partition pg_catalog.int4 DEFAULT NULL)
+	partition pg_catalog.int4 DEFAULT NULL,
+	producer_id pg_catalog.text DEFAULT NULL, sequence pg_catalog.int8 DEFAULT NULL,
+	expected_offset pg_catalog.int8 DEFAULT NULL, producer_epoch pg_catalog.int4 DEFAULT NULL)
 RETURNS pg_catalog.int8
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 AS 'MODULE_PATHNAME', 'pgtopic_produce_batch_json';
-COMMENT ON FUNCTION topic.produce_batch_json(pg_catalog.text, pg_catalog.jsonb[], pg_catalog.text[], pg_catalog.jsonb[], pg_catalog.int4) IS
+COMMENT ON FUNCTION topic.produce_batch_json(pg_catalog.text, pg_catalog.jsonb[], pg_catalog.text[], pg_catalog.jsonb[], pg_catalog.int4, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4) IS
 'Produces an array of messages with JSON values, in order. Otherwise as topic.produce_batch.';
 
 CREATE FUNCTION topic.produce_batch_bytes(topic pg_catalog.text, messages pg_catalog.bytea[],
-	keys pg_catalog.bytea[] DEFAULT NULL, partition pg_catalog.int4 DEFAULT NULL)
+	keys pg_catalog.bytea[] DEFAULT NULL, partition pg_catalog.int4 DEFAULT NULL,
+	producer_id pg_catalog.text DEFAULT NULL, sequence pg_catalog.int8 DEFAULT NULL,
+	expected_offset pg_catalog.int8 DEFAULT NULL, producer_epoch pg_catalog.int4 DEFAULT NULL)
 RETURNS pg_catalog.int8
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000 AS 'MODULE_PATHNAME', 'pgtopic_produce_batch_bytes';
-COMMENT ON FUNCTION topic.produce_batch_bytes(pg_catalog.text, pg_catalog.bytea[], pg_catalog.bytea[], pg_catalog.int4) IS
+COMMENT ON FUNCTION topic.produce_batch_bytes(pg_catalog.text, pg_catalog.bytea[], pg_catalog.bytea[], pg_catalog.int4, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4) IS
 'Produces an array of messages whose keys and values are bytes, in order. Otherwise as topic.produce_batch.';
 
 CREATE FUNCTION topic.last_produced() RETURNS SETOF topic.produced_range
@@ -435,10 +451,10 @@ GRANT SELECT ON topic.topics, topic.partitions TO PUBLIC;
 GRANT EXECUTE ON FUNCTION
 	topic.create, topic.alter, topic.alter_reset, topic.drop, topic.delete_records,
 	topic.list_offsets, topic.verify,
-	topic.produce(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz),
-	topic.produce(pg_catalog.text, pg_catalog.json, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz),
-	topic.produce(pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz),
-	topic.produce(pg_catalog.text, pg_catalog.bytea, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz),
+	topic.produce(pg_catalog.text, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4),
+	topic.produce(pg_catalog.text, pg_catalog.json, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4),
+	topic.produce(pg_catalog.text, pg_catalog.jsonb, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4),
+	topic.produce(pg_catalog.text, pg_catalog.bytea, pg_catalog.text, pg_catalog.jsonb, pg_catalog.int4, pg_catalog.timestamptz, pg_catalog.text, pg_catalog.int8, pg_catalog.int8, pg_catalog.int4),
 	topic.produce_record, topic.produce_batch, topic.produce_batch_json, topic.produce_batch_bytes,
 	topic.last_produced, topic.fetch, topic.fetch_text, topic.fetch_json, topic.tail,
 	topic.describe, topic.describe_partitions, topic.log_ends, topic.settings_to_dump

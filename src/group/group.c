@@ -25,6 +25,16 @@ topics_changed(void)
 	coordinator_wake(NULL);
 }
 
+static topic_dropped_hook_type next_topic_dropped;
+
+static void
+topic_dropped(const pg_uuid_t *uuid)
+{
+	if (next_topic_dropped != NULL)
+		next_topic_dropped(uuid);
+	group_topic_dropped(uuid);
+}
+
 void
 group_init(void)
 {
@@ -36,5 +46,6 @@ group_init(void)
 	take_init();
 	notifier_init();
 	topic_changed_hook = topics_changed;
-	topic_dropped_hook = group_topic_dropped;
+	next_topic_dropped = topic_dropped_hook;
+	topic_dropped_hook = topic_dropped;
 }

@@ -80,10 +80,22 @@ prepare_head(AppendBatch *append, BatchHead *head, int64 now)
 	batch_head_encode(scratch, head);	/* completes flags and sizes */
 }
 
+void
+log_refuse_expected(Relation rel, int32 lane, RecordOffset expected, RecordOffset next)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("log end of partition %d of topic \"%s\" is not where it was expected",
+					lane, RelationGetRelationName(rel)),
+			 errdetail("The expected offset is %lld, and the message would get offset %lld.",
+					   (long long) expected, (long long) next),
+			 errhint("Read the partition anew, and try the transaction again.")));
+}
+
 /*
  * Offsets must not run out; and where batches come with offsets of their own,
- * none may lie below the log end.  "end" is the lane's as of the locked tail
- * page.
+ * none may lie below the log end, nor elsewhere than expected.  "end" is the
+ * lane's as of the locked tail page.
  */
 static void
 check_offsets(const AppendStream *s, RecordOffset end)
@@ -95,6 +107,8 @@ check_offsets(const AppendStream *s, RecordOffset end)
 
 		if (i == s->current && s->done > 0)
 			continue;
+		if (s->batches[i].expected_offset >= 0 && s->batches[i].expected_offset != end)
+			log_refuse_expected(s->rel, s->lane, s->batches[i].expected_offset, end);
 		if (at >= 0)
 		{
 			if (at < end)

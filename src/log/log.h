@@ -174,6 +174,8 @@ typedef struct AppendBatch
 	bool		log_append_time;	/* stamp with the time of appending */
 	RecordOffset at_offset;		/* -1: the log end; else at this offset, which
 								 * must be at or past the log end (22023) */
+	RecordOffset expected_offset;	/* -1: any; else the log end must be this
+									 * when the batch is appended (40001) */
 
 	RecordOffset base_offset;	/* out: offset of the first record */
 } AppendBatch;
@@ -192,6 +194,10 @@ typedef struct AppendBatch
  * written of the batches is dead with the transaction, and the lane is sound.
  */
 extern void log_append(Relation rel, int32 lane, AppendBatch *batches, int nbatches);
+
+/* 40001: a message expects another offset than "next", which it would get. */
+extern void log_refuse_expected(Relation rel, int32 lane, RecordOffset expected,
+								RecordOffset next) pg_attribute_noreturn();
 
 /*
  * log_own_appends: whether this transaction has appended to the relation.

@@ -57,6 +57,7 @@ typedef struct PendingBatch
 	int			level;			/* nesting level of its subtransaction */
 	CommandId	cid;			/* of the newest message */
 	bool		log_append_time;
+	RecordOffset expected_offset;	/* of its first message; -1: any */
 } PendingBatch;
 
 typedef struct PendingLane
@@ -261,6 +262,7 @@ make_batch(PendingTopic *topic, PendingLane *lane, int level,
 	batch->topic = topic;
 	batch->level = level;
 	batch->log_append_time = log_append_time;
+	batch->expected_offset = -1;
 	dlist_push_tail(level_list(&levels, pending_context, level),
 					&batch->level_node);
 	dlist_push_tail(&lane->batches, &batch->lane_node);
@@ -283,6 +285,16 @@ drop_batch(PendingBatch *batch)
 	else
 		pfree(batch->batch.data);
 	pfree(batch);
+}
+
+/*
+ * The next message of a batch expects an offset; so the first one does too.
+ * pending_check_expected() sees to it that they agree.
+ */
+static void
+expect_offset(PendingBatch *batch, RecordOffset offset)
+{
+	batch->expected_offset = offset - batch->batch.next_offset_delta;
 }
 
 /* Makes room for so many bytes more. */
@@ -343,6 +355,8 @@ join_last(PendingLane *lane, PendingBatch *last)
 		return last;
 
 	reserve_bytes(&previous->batch, bytes);
+	if (last->expected_offset >= 0)
+		expect_offset(previous, last->expected_offset);
 	while (left > 0)
 	{
 		int64		size = record_length(from, left);
@@ -404,6 +418,39 @@ check_appended_before(void)
 				 errhint("Roll back the whole transaction and try again.")));
 }
 
+/* ---------- expected offsets ---------- */
+
+void
+pending_check_expected(Relation rel, PendingTopic *topic, int32 partition,
+					   RecordOffset expected)
+{
+	PendingLane *lane = get_lane(topic, partition);
+	RecordOffset next = -1;		/* if what is pending gets what it expects */
+	int64		before = 0;		/* offsets that what is pending takes */
+	dlist_iter	iter;
+	LaneInfo	info;
+
+	dlist_foreach(iter, &lane->batches)
+	{
+		PendingBatch *batch = dlist_container(PendingBatch, lane_node, iter.cur);
+
+		if (batch->expected_offset >= 0)
+			next = batch->expected_offset;
+		if (next >= 0)
+			next += batch->batch.next_offset_delta;
+		before += batch->batch.next_offset_delta;
+	}
+	if (next < 0)
+	{
+		log_lane_info(rel, partition, &info);
+		next = info.log_end + before;
+		if (next <= expected)
+			return;				/* others may append until then */
+	}
+	if (next != expected)
+		log_refuse_expected(rel, partition, expected, next);
+}
+
 /* ---------- appending ---------- */
 
 /*
@@ -462,6 +509,7 @@ flush_lane(Relation rel, int32 partition, PendingLane *lane,
 		appends[n].cid = batch->cid;
 		appends[n].log_append_time = batch->log_append_time;
 		appends[n].at_offset = -1;
+		appends[n].expected_offset = batch->expected_offset;
 		appends[n].base_offset = -1;
 		n++;
 	}
@@ -586,6 +634,8 @@ pending_add(PendingTopic *topic, int32 partition, const Message *message,
 				 errdetail("A message can take %d bytes at most.", RECORD_MAX_BYTES)));
 
 	reserve_bytes(&batch->batch, size);
+	if (message->expects)
+		expect_offset(batch, message->expected_offset);
 	batch_add(&batch->batch, message->timestamp,
 			  (int32) batch->batch.next_offset_delta,
 			  message->key, message->value, message->headers, message->nheaders);
@@ -611,6 +661,7 @@ pending_append(Relation rel, int32 partition, Batch *batch,
 	append.xid = GetCurrentTransactionId();
 	append.cid = cid;
 	append.at_offset = at_offset;
+	append.expected_offset = -1;
 	append_batches(rel, partition, lane, &append, 1, level);
 	produced_add(pending_context, &lane->newest, RelationGetRelid(rel),
 				 partition, level, append.base_offset,

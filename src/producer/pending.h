@@ -35,6 +35,8 @@ typedef struct Message
 	RecordHeader *headers;
 	int			nheaders;
 	int64		timestamp;		/* ms since 1970 */
+	bool		expects;		/* an offset, else 40001: */
+	RecordOffset expected_offset;
 } Message;
 
 /* What a transaction has to do with one topic; lives as long as it does. */
@@ -50,6 +52,14 @@ extern PendingTopic *pending_topic(Oid topic);
  * the clock for every row of a bulk load would show.
  */
 extern int64 pending_now(PendingTopic *topic, CommandId cid);
+
+/*
+ * pending_check_expected: refuses a message that can get the expected offset no
+ * more (40001), because of the log end or of what is pending before it.  That
+ * it does get it is checked when it is appended.
+ */
+extern void pending_check_expected(Relation rel, PendingTopic *topic, int32 partition,
+								   RecordOffset expected);
 
 /*
  * pending_add: keeps a copy of a message until it is appended.  May append

@@ -21,6 +21,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "producer/headers.h"
+#include "producer/idempotence.h"
 #include "producer/production.h"
 #include "topic/topic.h"
 #include "utils/builtins.h"
@@ -32,8 +33,23 @@
 enum
 {
 	PRODUCE_TOPIC, PRODUCE_VALUE, PRODUCE_KEY, PRODUCE_HEADERS,
-	PRODUCE_PARTITION, PRODUCE_EVENT_TIME
+	PRODUCE_PARTITION, PRODUCE_EVENT_TIME, PRODUCE_CONDITIONS
 };
+
+/* The last four arguments of every function, in order. */
+enum
+{
+	CONDITION_PRODUCER_ID, CONDITION_SEQUENCE, CONDITION_EXPECTED_OFFSET,
+	CONDITION_PRODUCER_EPOCH
+};
+
+/* What they say. */
+typedef struct Conditions
+{
+	Numbering	numbering;
+	bool		expects;
+	RecordOffset expected_offset;
+} Conditions;
 
 #define RECORD_METADATA_NATTS	3
 
@@ -95,6 +111,53 @@ partition_argument(FunctionCallInfo fcinfo, int argno, Production *production)
 }
 
 static void
+numbering_arguments(FunctionCallInfo fcinfo, int first, Numbering *numbering)
+{
+	bool		has_id = !PG_ARGISNULL(first + CONDITION_PRODUCER_ID);
+
+	if (has_id != !PG_ARGISNULL(first + CONDITION_SEQUENCE))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" and \"%s\" must be given together", "producer_id", "sequence")));
+	if (!has_id && !PG_ARGISNULL(first + CONDITION_PRODUCER_EPOCH))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" must not be given without \"%s\"", "producer_epoch", "producer_id")));
+	if (!has_id)
+		return;
+	numbering->producer_id = text_to_cstring(PG_GETARG_TEXT_PP(first + CONDITION_PRODUCER_ID));
+	numbering->sequence = PG_GETARG_INT64(first + CONDITION_SEQUENCE);
+	if (!PG_ARGISNULL(first + CONDITION_PRODUCER_EPOCH))
+		numbering->epoch = PG_GETARG_INT32(first + CONDITION_PRODUCER_EPOCH);
+	numbering_check(numbering);
+}
+
+/* Of a call with these arguments the partition has to be certain. */
+static Conditions
+condition_arguments(FunctionCallInfo fcinfo, int first, bool certain_partition,
+					const char *hint)
+{
+	Conditions	conditions = {0};
+
+	numbering_arguments(fcinfo, first, &conditions.numbering);
+	conditions.expects = !PG_ARGISNULL(first + CONDITION_EXPECTED_OFFSET);
+	if (conditions.expects)
+		conditions.expected_offset = PG_GETARG_INT64(first + CONDITION_EXPECTED_OFFSET);
+	if (conditions.expects && conditions.expected_offset < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("expected_offset must not be negative")));
+	if (!certain_partition && (conditions.expects || conditions.numbering.producer_id != NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" must be given with \"%s\"", "partition",
+						conditions.expects ? "expected_offset" : "producer_id"),
+				 errdetail("Sequences and offsets are counted in each partition by itself."),
+				 errhint("%s", hint)));
+	return conditions;
+}
+
+static void
 append_if_at_call(Production *production)
 {
 	if (producer_append_at == APPEND_AT_CALL)
@@ -125,20 +188,39 @@ metadata_desc(FunctionCallInfo fcinfo)
 	return flinfo->fn_extra;
 }
 
-/* topic.record_metadata of a message that was added to a partition. */
+/*
+ * topic.record_metadata of a message that was added to a partition, or of one
+ * that is there already: its offset is not kept.
+ */
 static Datum
-metadata_datum(FunctionCallInfo fcinfo, Production *production, int32 partition)
+metadata_datum(FunctionCallInfo fcinfo, Production *production, int32 partition, bool added)
 {
 	Datum		values[RECORD_METADATA_NATTS];
 	bool		nulls[RECORD_METADATA_NATTS] = {0};
 
 	values[0] = CStringGetTextDatum(topic_name(production->rel));
 	values[1] = Int32GetDatum(partition);
-	if (producer_append_at == APPEND_AT_CALL)
+	if (added && producer_append_at == APPEND_AT_CALL)
 		values[2] = Int64GetDatum(pending_last_offset(production->pending, partition));
 	else
 		nulls[2] = true;
 	return HeapTupleGetDatum(heap_form_tuple(metadata_desc(fcinfo), values, nulls));
+}
+
+/*
+ * False if a producer that numbers its messages has produced these before.  A
+ * call with conditions, but without a partition, has a key, which says it.
+ */
+static bool
+is_new_to_partition(Production *production, int32 *partition, const RecordBytes *key,
+					const Conditions *conditions, int n)
+{
+	if (likely(conditions->numbering.producer_id == NULL && !conditions->expects))
+		return true;
+	if (*partition == ANY_PARTITION)
+		*partition = production_partition_for(production, *key);
+	return n == 0 || conditions->numbering.producer_id == NULL ||
+		numbering_admit(production->rel, *partition, &conditions->numbering, n);
 }
 
 /* All forms of topic.produce, and topic.produce_record. */
@@ -148,11 +230,16 @@ produce_one(FunctionCallInfo fcinfo, const char *function, ValueBytes bytes_of,
 {
 	Production	production;
 	Message		message = {0};
+	Conditions	conditions;
 	int32		partition;
+	bool		is_new;
 	Datum		result;
 
 	begin_call(fcinfo, function, &production);
 	partition = partition_argument(fcinfo, PRODUCE_PARTITION, &production);
+	conditions = condition_arguments(fcinfo, PRODUCE_CONDITIONS,
+									 partition != ANY_PARTITION || !PG_ARGISNULL(PRODUCE_KEY),
+									 "Give a partition, or a key.");
 	message.value = value_bytes(bytes_of, PG_GETARG_DATUM(PRODUCE_VALUE),
 								PG_ARGISNULL(PRODUCE_VALUE));
 	message.key = value_bytes(datum_bytes, PG_GETARG_DATUM(PRODUCE_KEY),
@@ -164,9 +251,16 @@ produce_one(FunctionCallInfo fcinfo, const char *function, ValueBytes bytes_of,
 	message.timestamp = PG_ARGISNULL(PRODUCE_EVENT_TIME) ? production.now :
 		production_timestamp(&production, PG_GETARG_TIMESTAMPTZ(PRODUCE_EVENT_TIME));
 
-	partition = production_add(&production, partition, &message);
-	append_if_at_call(&production);
-	result = metadata_datum(fcinfo, &production, partition);
+	message.expects = conditions.expects;
+	message.expected_offset = conditions.expected_offset;
+
+	is_new = is_new_to_partition(&production, &partition, &message.key, &conditions, 1);
+	if (is_new)
+	{
+		partition = production_add(&production, partition, &message);
+		append_if_at_call(&production);
+	}
+	result = metadata_datum(fcinfo, &production, partition, is_new);
 	topic_close(production.rel);
 	return result;
 }
@@ -259,19 +353,22 @@ element_bytes(ValueBytes bytes_of, const ElementArray *array, int i)
 static void
 add_messages(Production *production, int32 partition, ValueBytes bytes_of,
 			 const ElementArray *messages, const ElementArray *keys,
-			 const ElementArray *headers, MemoryContext scratch)
+			 const ElementArray *headers, const Conditions *conditions,
+			 MemoryContext scratch)
 {
 	MemoryContext old = MemoryContextSwitchTo(scratch);
 	Message		message = {0};
 	int			i;
 
 	message.timestamp = production->now;
+	message.expects = conditions->expects;
 	for (i = 0; i < messages->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		message.value = element_bytes(bytes_of, messages, i);
 		message.key = element_bytes(datum_bytes, keys, i);
 		message.nheaders = 0;
+		message.expected_offset = conditions->expected_offset + i;
 		if (headers->given && !headers->nulls[i])
 			message.nheaders = headers_from_jsonb(DatumGetJsonbP(headers->datums[i]),
 												  &message.headers);
@@ -290,11 +387,15 @@ produce_many(FunctionCallInfo fcinfo, const char *function, ValueBytes bytes_of,
 	ElementArray messages;
 	ElementArray keys;
 	ElementArray headers;
+	Conditions	conditions;
 	int32		partition;
+	bool		is_new;
 	MemoryContext scratch;
 
 	begin_call(fcinfo, function, &production);
 	partition = partition_argument(fcinfo, partition_arg, &production);
+	conditions = condition_arguments(fcinfo, partition_arg + 1, partition != ANY_PARTITION,
+									 "Give a partition: all messages of the array go there.");
 	messages = array_argument(fcinfo, 1, "messages", NULL);
 	if (!messages.given)
 		ereport(ERROR,
@@ -303,14 +404,18 @@ produce_many(FunctionCallInfo fcinfo, const char *function, ValueBytes bytes_of,
 	keys = array_argument(fcinfo, 2, "keys", &messages);
 	headers = array_argument(fcinfo, headers_arg, "headers", &messages);
 
-	scratch = AllocSetContextCreate(CurrentMemoryContext, "pgtopic message",
-									ALLOCSET_SMALL_SIZES);
-	add_messages(&production, partition, bytes_of, &messages, &keys, &headers,
-				 scratch);
-	MemoryContextDelete(scratch);
-	append_if_at_call(&production);
+	is_new = is_new_to_partition(&production, &partition, NULL, &conditions, messages.n);
+	if (is_new)
+	{
+		scratch = AllocSetContextCreate(CurrentMemoryContext, "pgtopic message",
+										ALLOCSET_SMALL_SIZES);
+		add_messages(&production, partition, bytes_of, &messages, &keys, &headers,
+					 &conditions, scratch);
+		MemoryContextDelete(scratch);
+		append_if_at_call(&production);
+	}
 	topic_close(production.rel);
-	PG_RETURN_INT64(messages.n);
+	PG_RETURN_INT64(is_new ? messages.n : 0);
 }
 
 PG_FUNCTION_INFO_V1(pgtopic_produce_batch);

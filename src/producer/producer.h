@@ -26,4 +26,12 @@ extern bool producer_has_pending(Oid topic);
  */
 extern void producer_flush(Oid topic);
 
+/*
+ * producer_expire: forgets idempotent producers that have not produced for
+ * pgtopic.producer_expiration; in the caller's transaction, in which nothing else
+ * should be done, because it locks what it deletes.  Returns how many; if any,
+ * there may be more.  Waits for nobody who produces.
+ */
+extern int64 producer_expire(void);
+
 #endif							/* PGTOPIC_PRODUCER_H */

@@ -78,6 +78,12 @@ check_size(const Production *production, const Message *message, int64 size)
 }
 
 int32
+production_partition_for(const Production *production, RecordBytes key)
+{
+	return partition_for_key(key.data, key.length, production->partitions);
+}
+
+int32
 production_add(Production *production, int32 partition, const Message *message)
 {
 	int64		size = (int64) Max(message->key.length, 0) +
@@ -97,8 +103,7 @@ production_add(Production *production, int32 partition, const Message *message)
 		if (production->partitions == 1)
 			partition = 0;
 		else if (message->key.data != NULL)
-			partition = partition_for_key(message->key.data, message->key.length,
-										  production->partitions);
+			partition = production_partition_for(production, message->key);
 		else
 		{
 			Oid			topic = RelationGetRelid(production->rel);
@@ -107,6 +112,9 @@ production_add(Production *production, int32 partition, const Message *message)
 			sticky_used(topic, size);
 		}
 	}
+	if (unlikely(message->expects))
+		pending_check_expected(production->rel, production->pending, partition,
+							   message->expected_offset);
 	pending_add(production->pending, partition, message,
 				production->log_append_time, production->cid);
 	return partition;

@@ -40,9 +40,13 @@ extern void production_begin(Production *production, Relation rel,
 extern int64 production_timestamp(const Production *production,
 								  TimestampTz event_time);
 
+/* The partition of a message with a key. */
+extern int32 production_partition_for(const Production *production, RecordBytes key);
+
 /*
  * Adds a message to the pending ones; partition is a valid one or
- * ANY_PARTITION.  Returns the partition.
+ * ANY_PARTITION, but not where the message expects an offset.  Returns the
+ * partition.
  */
 extern int32 production_add(Production *production, int32 partition,
 							const Message *message);

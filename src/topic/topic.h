@@ -55,7 +55,8 @@ extern topic_pending_hook_type topic_pending_hook;
  * group_init().  topic_changed_hook is called after the end of a transaction that
  * made, altered or dropped a topic, or changed what roles may do; it must not
  * fail, and may be called when nothing has changed after all.
- * topic_dropped_hook is called in the transaction that drops a topic.
+ * topic_dropped_hook is called in the transaction that drops a topic; whoever
+ * sets it calls the one that was there before, which is the producer room's.
  */
 typedef void (*topic_changed_hook_type) (void);
 typedef void (*topic_dropped_hook_type) (const pg_uuid_t *uuid);
