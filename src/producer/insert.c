@@ -77,6 +77,7 @@ message_from_row(InsertState *state, TupleTableSlot *slot, Message *message)
 	message->value = column_bytes(state, slot, TOPIC_COL_VALUE);
 	message->headers = NULL;
 	message->nheaders = 0;
+	message->expects = false;
 	if (unlikely(!slot->tts_isnull[TOPIC_COL_HEADERS - 1]))
 	{
 		MemoryContext old = enter_row_context(state);
