@@ -8,21 +8,21 @@ SELECT topic.create('t');
 -- The functions, with a value for each argument.
 CREATE TABLE forms (form text, names text[], args text[], types text[]);
 INSERT INTO forms VALUES
-	('produce', '{topic,value,key,headers,partition,event_time}',
-		ARRAY['t', '{"n": 1}', 'k', '{"h": "x"}', '0', '2001-02-03 04:05:06.789Z'],
-		'{text,NULL,text,jsonb,int,timestamptz}'),
-	('produce_record', '{topic,value,key,headers,partition,event_time}',
-		ARRAY['t', 'v', 'k', '{"(h,x)"}', '0', '2001-02-03 04:05:06.789Z'],
-		'{text,bytea,bytea,topic.header[],int,timestamptz}'),
-	('produce_batch', '{topic,messages,keys,headers,partition}',
-		ARRAY['t', '{v}', '{k}', '{"{\"h\": \"x\"}"}', '0'],
-		'{text,text[],text[],jsonb[],int}'),
-	('produce_batch_json', '{topic,messages,keys,headers,partition}',
-		ARRAY['t', '{"{\"n\": 1}"}', '{k}', '{"{\"h\": \"x\"}"}', '0'],
-		'{text,jsonb[],text[],jsonb[],int}'),
-	('produce_batch_bytes', '{topic,messages,keys,partition}',
-		ARRAY['t', '{v}', '{k}', '0'],
-		'{text,bytea[],bytea[],int}');
+	('produce', '{topic,value,key,headers,partition,event_time,producer_id,sequence,expected_offset,producer_epoch}',
+		ARRAY['t', '{"n": 1}', 'k', '{"h": "x"}', '0', '2001-02-03 04:05:06.789Z', NULL, NULL, NULL, NULL],
+		'{text,NULL,text,jsonb,int,timestamptz,text,bigint,bigint,int}'),
+	('produce_record', '{topic,value,key,headers,partition,event_time,producer_id,sequence,expected_offset,producer_epoch}',
+		ARRAY['t', 'v', 'k', '{"(h,x)"}', '0', '2001-02-03 04:05:06.789Z', NULL, NULL, NULL, NULL],
+		'{text,bytea,bytea,topic.header[],int,timestamptz,text,bigint,bigint,int}'),
+	('produce_batch', '{topic,messages,keys,headers,partition,producer_id,sequence,expected_offset,producer_epoch}',
+		ARRAY['t', '{v}', '{k}', '{"{\"h\": \"x\"}"}', '0', NULL, NULL, NULL, NULL],
+		'{text,text[],text[],jsonb[],int,text,bigint,bigint,int}'),
+	('produce_batch_json', '{topic,messages,keys,headers,partition,producer_id,sequence,expected_offset,producer_epoch}',
+		ARRAY['t', '{"{\"n\": 1}"}', '{k}', '{"{\"h\": \"x\"}"}', '0', NULL, NULL, NULL, NULL],
+		'{text,jsonb[],text[],jsonb[],int,text,bigint,bigint,int}'),
+	('produce_batch_bytes', '{topic,messages,keys,partition,producer_id,sequence,expected_offset,producer_epoch}',
+		ARRAY['t', '{v}', '{k}', '0', NULL, NULL, NULL, NULL],
+		'{text,bytea[],bytea[],int,text,bigint,bigint,int}');
 
 -- PREPARE with the given types, EXECUTE with the given values: how the parser
 -- understood the parameters, and the message as it is stored.

@@ -86,5 +86,5 @@ COMMENT ON COLUMN topic.producers.epoch IS 'The highest producer_epoch that was 
 COMMENT ON COLUMN topic.producers.last_sequence IS 'The last sequence that was committed in this epoch.';
 COMMENT ON COLUMN topic.producers.last_used IS 'When that was, to the second.';
 
-REVOKE ALL ON FUNCTION topic.producer_restored, topic.producer_to_dump, topic.producer_states_to_dump, topic.expire_producers FROM PUBLIC;
+REVOKE ALL ON FUNCTION topic.producer_restored, topic.expire_producers FROM PUBLIC;
 GRANT SELECT ON topic.producers TO PUBLIC;

@@ -21,6 +21,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "acl/acl.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
@@ -388,6 +389,7 @@ PG_FUNCTION_INFO_V1(pgtopic_producer_to_dump);
 Datum
 pgtopic_producer_to_dump(PG_FUNCTION_ARGS)
 {
+	Relation	rel = table_of_room_open("producer_states", AccessShareLock);
 	Relation	slots = table_of_room_open("offset_slots", AccessShareLock);
 	TupleDesc	desc;
 	SlotState	slot;
@@ -395,6 +397,8 @@ pgtopic_producer_to_dump(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	bool		nulls[3];
 
+	acl_check_fetch(rel);
+	table_close(rel, AccessShareLock);
 	slot_read_as_of(slots, PG_GETARG_INT64(3), PG_GETARG_INT64(4), GetActiveSnapshot(), &slot);
 	table_close(slots, AccessShareLock);
 	state_from_slot(&slot, &state);
