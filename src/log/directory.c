@@ -190,6 +190,7 @@ directory_read_lane(Relation rel, int32 lane, LaneMap *map)
 		{
 			map->incarnation = directory_cache(rel)->incarnation;
 			memset(&map->entry, 0, sizeof(LaneEntry));
+			map->released_upto = 0;
 			return;
 		}
 		directory_copy_page(rel, block, NULL, copy.data);
@@ -200,6 +201,29 @@ directory_read_lane(Relation rel, int32 lane, LaneMap *map)
 	}
 	map->incarnation = opaque->incarnation;
 	map->entry = *directory_lane_entry(copy.data, lane);
+	map->released_upto = map->entry.head_seq;
+	map->entry.head_seq = map->entry.trim_seq;
+}
+
+bool
+directory_was_overtaken(LaneMap *map)
+{
+	LaneMap		now;
+
+	directory_read_lane(map->rel, map->lane, &now);
+	if (now.entry.trim_seq <= map->entry.trim_seq &&
+		now.entry.generation == map->entry.generation &&
+		(now.released_upto == map->released_upto || !map->bears_overtaking))
+		return false;
+	if (!map->bears_overtaking)
+		ereport(ERROR,
+				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+				 errmsg("partition %d of topic \"%s\" was trimmed while it was read",
+						map->lane, RelationGetRelationName(map->rel)),
+				 errdetail("The log start offset is %lld now.",
+						   (long long) now.entry.log_start),
+				 errhint("Read again from the log start offset.")));
+	return true;
 }
 
 /* Copies a node's entries. */
@@ -212,13 +236,18 @@ directory_read_node(LaneMap *map, BlockNumber block, int level, uint32 first_seq
 	directory_copy_page(map->rel, block, NULL, copy.data);
 	if (opaque->page_id != TOPIC_NODE_PAGE_ID ||
 		opaque->incarnation != map->incarnation ||
-		opaque->level != level || opaque->first_seq != first_seq)
-		directory_corrupted(map->rel, block, "Block is not the expected directory node");
+		opaque->level != level || opaque->first_seq != first_seq ||
+		opaque->lane != map->lane)
+	{
+		if (!directory_was_overtaken(map))
+			directory_corrupted(map->rel, block, "Block is not the expected directory node");
+		memset(entries, 0, NODE_FANOUT * sizeof(DirEntry));
+		return;
+	}
 	memcpy(entries, copy.data + DATA_PAGE_START, NODE_FANOUT * sizeof(DirEntry));
 }
 
-/* Extents below one entry of a node of this level. */
-static uint32
+uint32
 node_stride(int level)
 {
 	uint32		stride = 1;
@@ -428,23 +457,29 @@ directory_find_tail(LaneMap *map, TailRef *tail, char *copy)
 	/* a page with a successor in a later extent: that was opened meanwhile */
 	for (;;)
 	{
+		BlockNumber last = InvalidBlockNumber;
+
 		directory_extent(map, seq, &extent);
 		pages = directory_valid_pages(map, seq, extent.block);
-		if (pages == 0)
-			directory_corrupted(map->rel, extent.block, "Extent has no valid first page");
 		tail->seq = seq;
 		tail->index = pages - 1;
 		tail->block = extent.block + tail->index;
-		copy_if_valid(map, seq, extent.block, tail->index, copy);
-		if (tail->index + 1 < extent_pages(seq) ||
-			!(data_opaque(copy)->flags & DATA_PAGE_HAS_NEXT))
+		if (pages > 0 && copy_if_valid(map, seq, extent.block, tail->index, copy))
 		{
-			tail_hint_set(map->rel, map->lane, tail->block);
-			return true;
+			if (tail->index + 1 < extent_pages(seq) ||
+				!(data_opaque(copy)->flags & DATA_PAGE_HAS_NEXT))
+			{
+				tail_hint_set(map->rel, map->lane, tail->block);
+				return true;
+			}
+			last = tail->block;
 		}
+		/* it may even have been trimmed meanwhile */
 		directory_read_lane(map->rel, map->lane, map);
 		if (map->entry.next_seq - 1 == seq)
-			directory_corrupted(map->rel, tail->block, "Page has a successor that the directory does not know");
+			directory_corrupted(map->rel, pages > 0 ? last : extent.block,
+								pages > 0 ? "Page has a successor that the directory does not know" :
+								"Extent has no valid first page");
 		seq = map->entry.next_seq - 1;
 	}
 }

@@ -40,7 +40,9 @@ typedef struct LaneMap
 	Relation	rel;
 	int32		lane;
 	uint32		incarnation;
-	LaneEntry	entry;
+	LaneEntry	entry;			/* but head_seq = trim_seq: readers begin there */
+	uint32		released_upto;	/* the entry's own head_seq */
+	bool		bears_overtaking;	/* nodes that were reused read as zeros */
 	/* the leaf looked at last */
 	bool		leaf_valid;
 	uint32		leaf_first_seq;
@@ -93,6 +95,13 @@ extern bool directory_hint(Relation rel, int32 lane, BlockNumber *block);
 /* How many pages of an extent are in use: the rest is not written yet. */
 extern int	directory_valid_pages(LaneMap *map, uint32 seq, BlockNumber start);
 
+/*
+ * directory_was_overtaken: for who has met a page that is another one than the
+ * map says: whether the lane's space was reused, or compacted, since the map was
+ * read.  72000 then, unless the map bears that.
+ */
+extern bool directory_was_overtaken(LaneMap *map);
+
 extern void directory_corrupted(Relation rel, BlockNumber block, const char *what) pg_attribute_noreturn();
 
 /* Reads one directory node of the lane: NODE_FANOUT entries. */
@@ -114,8 +123,34 @@ extern void extent_open(Relation rel, int32 lane, const TailRef *tail,
 						RecordOffset offset, uint32 leader_epoch, TailRef *opened);
 
 /* Initialises a directory page and says so in the WAL record. */
-extern void dir_page_init(Page page, uint32 incarnation, uint32 first_seq, int level,
+extern void dir_page_init(Page page, uint32 incarnation, int32 lane, uint32 first_seq, int level,
 						  uint16 contents, uint16 page_id);
+
+/* How many extents a node of this level holds below one entry. */
+extern uint32 node_stride(int level);
+
+static inline TopicMeta *
+page_meta(Page page)
+{
+	return (TopicMeta *) ((char *) page + DATA_PAGE_START);
+}
+
+/*
+ * space.c: free lists, under the relation extension lock.
+ *
+ * space_free_link: the block behind this one in a free list; 0 = none.
+ * If this one is not free: InvalidBlockNumber if that is all right, else XX001.
+ * space_make_extent: sees to it that the free list of extents of this size
+ * is not empty, if trimmed heads allow it; those of "lane" first.
+ * space_give_back: cuts off the free end of the file, if nobody is in the way.
+ */
+extern BlockNumber space_free_link(Relation rel, uint32 incarnation, BlockNumber block,
+								   bool missing_ok);
+extern void space_make_extent(Relation rel, int32 lane, int size_class);
+extern void space_give_back(Relation rel);
+
+/* trim.c: what the retention hook allows; the lane's lock is held. */
+extern void trim_by_retention(Relation rel, int32 lane);
 
 /* The lane's heavyweight lock: serialises what takes more than one record. */
 #define LockLane(rel, lane)		LockPage((rel), (BlockNumber) (lane), ExclusiveLock)

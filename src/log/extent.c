@@ -39,21 +39,13 @@ typedef struct ExtentPlan
 {
 	uint32		seq;
 	BlockNumber block;			/* of the new extent */
-	BlockNumber high_block;		/* afterwards */
+	BlockNumber high_block;		/* afterwards, as the next two */
+	BlockNumber free_extent;	/* of its size */
+	BlockNumber free_node;
 	LaneEntry	lane;			/* afterwards */
 	int			nnodes;
 	PlannedNode nodes[2 * MAX_LEVELS];
 } ExtentPlan;
-
-static uint32
-stride(int level)
-{
-	uint32		n = 1;
-
-	while (level-- > 0)
-		n *= NODE_FANOUT;
-	return n;
-}
 
 /*
  * Lengthens the file to nblocks of zeros, under the extension lock.  The
@@ -80,20 +72,15 @@ extent_ensure_file(Relation rel, BlockNumber nblocks)
 	UnlockRelationForExtension(rel, ExclusiveLock);
 }
 
-static TopicMeta *
-page_meta(Page page)
-{
-	return (TopicMeta *) ((char *) page + DATA_PAGE_START);
-}
-
 void
-dir_page_init(Page page, uint32 incarnation, uint32 first_seq, int level,
+dir_page_init(Page page, uint32 incarnation, int32 lane, uint32 first_seq, int level,
 			  uint16 contents, uint16 page_id)
 {
 	DirOpaque  *opaque = (DirOpaque *) ((char *) page + BLCKSZ - sizeof(DirOpaque));
 
 	topic_page_init(page, sizeof(DirOpaque), contents);
 	opaque->incarnation = incarnation;
+	opaque->lane = (uint16) lane;
 	opaque->first_seq = first_seq;
 	opaque->level = level;
 	opaque->page_id = page_id;
@@ -143,7 +130,7 @@ extent_ensure_lane(Relation rel, int32 lane)
 		wal_patch(page, DATA_PAGE_START + offsetof(TopicMeta, high_block), sizeof(BlockNumber));
 		wal_patch(page, DATA_PAGE_START + offsetof(TopicMeta, lane_page) + slot * sizeof(BlockNumber),
 				  sizeof(BlockNumber));
-		dir_page_init(BufferGetPage(lanebuf), meta.incarnation, slot * LANES_PER_PAGE, 0,
+		dir_page_init(BufferGetPage(lanebuf), meta.incarnation, 0, slot * LANES_PER_PAGE, 0,
 					  contents, TOPIC_LANE_PAGE_ID);
 		patch_fresh_dir_page(wal_page(&record, lanebuf, true), contents);
 		wal_finish(&record, rel);
@@ -260,10 +247,21 @@ summarize(const DirEntry *entries, int low, int high, BlockNumber block)
 	return sum;
 }
 
+/* A block for a new node: from its free list, or the end of the file. */
+static BlockNumber
+plan_node_block(ExtentPlan *plan, LaneMap *map)
+{
+	BlockNumber block = plan->free_node;
+
+	if (block == 0)
+		return plan->high_block++;
+	plan->free_node = space_free_link(map->rel, map->incarnation, block, false);
+	return block;
+}
+
 /*
  * Plans the directory's change: the previous extent's entry is closed, the
- * new one's is added, and nodes are added where the tree has to grow.  Blocks
- * for new nodes are taken from plan->high_block on.
+ * new one's is added, and nodes are added where the tree has to grow.
  */
 static void
 plan_directory(ExtentPlan *plan, LaneMap *map, const DirEntry *closed, const DirEntry *added)
@@ -286,31 +284,31 @@ plan_directory(ExtentPlan *plan, LaneMap *map, const DirEntry *closed, const Dir
 		lane->extents[seq] = *added;
 		return;
 	}
-	while (height == 0 || seq >= stride(height))
+	while (height == 0 || seq >= node_stride(height))
 		height++;
 
 	/* the path to the previous extent, root first */
 	for (int level = old_height - 1; level >= 0; level--)
 	{
-		uint32		base = (seq - 1) - (seq - 1) % stride(level + 1);
+		uint32		base = (seq - 1) - (seq - 1) % node_stride(level + 1);
 
 		if (level == old_height - 1)
 			path[level] = map->entry.root;
 		else
 		{
-			uint32		parent = (seq - 1) - (seq - 1) % stride(level + 2);
+			uint32		parent = (seq - 1) - (seq - 1) % node_stride(level + 2);
 			PGAlignedBlock copy;
 
 			directory_copy_page(map->rel, path[level + 1], NULL, copy.data);
 			memcpy(entries, copy.data + DATA_PAGE_START, sizeof(entries));
-			path[level] = entries[(base - parent) / stride(level + 1)].block;
+			path[level] = entries[(base - parent) / node_stride(level + 1)].block;
 		}
 	}
 
 	for (int level = 0; level < height; level++)
 	{
-		uint32		base = seq - seq % stride(level + 1);
-		uint32		old_base = (seq - 1) - (seq - 1) % stride(level + 1);
+		uint32		base = seq - seq % node_stride(level + 1);
+		uint32		old_base = (seq - 1) - (seq - 1) % node_stride(level + 1);
 		bool		exists = (level < old_height);
 		bool		same = exists && base == old_base;
 		PlannedNode *old_node = NULL;
@@ -321,8 +319,8 @@ plan_directory(ExtentPlan *plan, LaneMap *map, const DirEntry *closed, const Dir
 		if (exists)
 		{
 			PGAlignedBlock copy;
-			int			last = ((seq - 1) - old_base) / stride(level);
-			int			first = (head > old_base) ? (head - old_base) / stride(level) : 0;
+			int			last = ((seq - 1) - old_base) / node_stride(level);
+			int			first = (head > old_base) ? (head - old_base) / node_stride(level) : 0;
 
 			directory_copy_page(map->rel, path[level], NULL, copy.data);
 			memcpy(entries, copy.data + DATA_PAGE_START, sizeof(entries));
@@ -341,11 +339,11 @@ plan_directory(ExtentPlan *plan, LaneMap *map, const DirEntry *closed, const Dir
 			node = old_node;
 		else
 		{
-			node = plan_node(plan, plan->high_block++, true, level, base);
+			node = plan_node(plan, plan_node_block(plan, map), true, level, base);
 			if (level == 0 && old_height == 0)
 			{
 				/* the inline entries move out of the lane's entry */
-				for (uint32 s = head; s < seq; s++)
+				for (uint32 s = map->released_upto; s < seq; s++)
 					plan_entry(node, s, (s == seq - 1) ? closed : &map->entry.extents[s]);
 			}
 			else if (level >= old_height && level > 0)
@@ -357,7 +355,7 @@ plan_directory(ExtentPlan *plan, LaneMap *map, const DirEntry *closed, const Dir
 
 			if (level > 0)
 				entry.block = child;
-			plan_entry(node, (seq - base) / stride(level), &entry);
+			plan_entry(node, (seq - base) / node_stride(level), &entry);
 		}
 		child = same ? path[level] : node->block;
 		child_fresh = !same;
@@ -377,6 +375,15 @@ static void
 plan_blocks(Relation rel, ExtentPlan *plan, const TopicMeta *meta)
 {
 	/* nodes follow the extent */
+	plan->free_node = meta->free_node;
+	plan->free_extent = meta->free_extent[extent_class(plan->seq)];
+	plan->high_block = meta->high_block;
+	if (plan->free_extent != 0)
+	{
+		plan->block = plan->free_extent;
+		plan->free_extent = space_free_link(rel, meta->incarnation, plan->block, false);
+		return;
+	}
 	if (meta->high_block > MaxBlockNumber - extent_pages(plan->seq) - MAX_LEVELS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -384,18 +391,18 @@ plan_blocks(Relation rel, ExtentPlan *plan, const TopicMeta *meta)
 						RelationGetRelationName(rel), MaxBlockNumber),
 				 errhint("VACUUM FULL frees the space before the log start.")));
 	plan->block = meta->high_block;
-	plan->high_block = meta->high_block + extent_pages(plan->seq);
+	plan->high_block += extent_pages(plan->seq);
 }
 
 static void
-apply_node(WalRecord *record, PlannedNode *node, uint32 incarnation)
+apply_node(WalRecord *record, PlannedNode *node, uint32 incarnation, int32 lane)
 {
 	Page		page = BufferGetPage(node->buffer);
 	DirEntry   *entries = (DirEntry *) ((char *) page + DATA_PAGE_START);
 	WalPage    *walpage = wal_page(record, node->buffer, node->fresh);
 
 	if (node->fresh)
-		dir_page_init(page, incarnation, node->first_seq, node->level,
+		dir_page_init(page, incarnation, lane, node->first_seq, node->level,
 					  NODE_FANOUT * sizeof(DirEntry), TOPIC_NODE_PAGE_ID);
 	for (int i = 0; i < node->nentries; i++)
 	{
@@ -416,6 +423,7 @@ apply_plan(Relation rel, int32 lane, ExtentPlan *plan, uint64 first_offset,
 	WalRecord	record;
 	WalPage    *page;
 	LaneEntry  *entry;
+	TopicMeta  *meta;
 	DataOpaque *opaque;
 	PageIdentity id = {incarnation, plan->seq, lane, 0};
 	int			lanepos;
@@ -440,9 +448,14 @@ apply_plan(Relation rel, int32 lane, ExtentPlan *plan, uint64 first_offset,
 	}
 	record.change.offset = opaque->next_offset;
 
-	page_meta(BufferGetPage(metabuf))->high_block = plan->high_block;
+	meta = page_meta(BufferGetPage(metabuf));
+	meta->high_block = plan->high_block;
+	meta->free_extent[extent_class(plan->seq)] = plan->free_extent;
+	meta->free_node = plan->free_node;
 	page = wal_page(&record, metabuf, false);
 	wal_patch(page, DATA_PAGE_START + offsetof(TopicMeta, high_block), sizeof(BlockNumber));
+	wal_patch(page, DATA_PAGE_START + offsetof(TopicMeta, free_extent),
+			  offsetof(TopicMeta, lane_page) - offsetof(TopicMeta, free_extent));
 
 	entry = directory_lane_entry(BufferGetPage(lanebuf), lane);
 	lanepos = (char *) entry - (char *) BufferGetPage(lanebuf);
@@ -458,11 +471,14 @@ apply_plan(Relation rel, int32 lane, ExtentPlan *plan, uint64 first_offset,
 	entry->root = plan->lane.root;
 	entry->height = plan->lane.height;
 	memcpy(entry->extents, plan->lane.extents, sizeof(entry->extents));
-	wal_patch(page, lanepos + offsetof(LaneEntry, next_seq),
-			  offsetof(LaneEntry, unused) - offsetof(LaneEntry, next_seq));
+	wal_patch(page, lanepos + offsetof(LaneEntry, next_seq), sizeof(uint32));
+	wal_patch(page, lanepos + offsetof(LaneEntry, root),
+			  offsetof(LaneEntry, flags) - offsetof(LaneEntry, root));
+	if (plan->lane.height == 0)
+		wal_patch(page, lanepos + offsetof(LaneEntry, extents), sizeof(entry->extents));
 
 	for (int i = 0; i < plan->nnodes; i++)
-		apply_node(&record, &plan->nodes[i], incarnation);
+		apply_node(&record, &plan->nodes[i], incarnation, lane);
 
 	page = wal_page(&record, newbuf, true);
 	wal_patch(page, DATA_PAGE_END, sizeof(DataOpaque));
@@ -494,11 +510,11 @@ count_fresh_nodes(const LaneEntry *lane, uint32 seq)
 
 	if (height == 0)
 		return seq < LANE_INLINE_EXTENTS ? 0 : 1;
-	while (seq >= stride(height))
+	while (seq >= node_stride(height))
 		height++;
 	for (int level = 0; level < height; level++)
 	{
-		if (seq % stride(level + 1) == 0 || level >= lane->height)
+		if (seq % node_stride(level + 1) == 0 || level >= lane->height)
 			fresh++;
 	}
 	return fresh;
@@ -522,6 +538,8 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 
 	extent_ensure_lane(rel, lane);
 	wal_prepare();
+	if (tail != NULL)
+		trim_by_retention(rel, lane);
 	directory_read_lane(rel, lane, &map);
 	laneblock = directory_lane_block(rel, lane);	/* may read the meta page */
 	plan.lane = map.entry;
@@ -530,10 +548,15 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 		plan.lane.log_start = plan.lane.initial_offset = plan.lane.frozen_upto = offset;
 
 	LockRelationForExtension(rel, ExclusiveLock);
+	space_make_extent(rel, lane, extent_class(plan.seq));
+	directory_read_lane(rel, lane, &map);	/* its head may have been released */
 	directory_read_meta(rel, &meta);
 	plan_blocks(rel, &plan, &meta);
 	fresh_nodes = count_fresh_nodes(&map.entry, plan.seq);
-	lengthen_file(rel, fresh_nodes > 0 ? plan.high_block + fresh_nodes : plan.block + 1);
+	if (fresh_nodes > (plan.free_node != 0 ? 1 : 0))
+		lengthen_file(rel, plan.high_block + fresh_nodes);
+	else
+		lengthen_file(rel, plan.block + 1);
 
 	/*
 	 * Buffers, in the room's lock order.  The tail comes first of all: until

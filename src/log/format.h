@@ -129,7 +129,7 @@ typedef struct TopicMeta
 	uint32		incarnation;	/* of this file: every page repeats it */
 	uint32		min_partitions; /* lanes that restored rows called for */
 	BlockNumber high_block;		/* blocks from here on are not handed out */
-	uint32		flags;			/* none yet */
+	uint32		flags;			/* TOPIC_* */
 	unsigned char uuid[16];		/* of the topic: survives rewrites */
 	BlockNumber free_extent[EXTENT_SIZE_CLASSES];	/* heads of free lists */
 	BlockNumber free_node;
@@ -140,6 +140,9 @@ typedef struct TopicMeta
 	SectionEntry retired;		/* to be released */
 	BlockNumber lane_page[TOPIC_LANE_PAGES];	/* 0 = not there yet */
 } TopicMeta;
+
+/* VACUUM is making the free lists anew: what is in none may be free too. */
+#define TOPIC_FREE_LISTS_PARTIAL	0x01
 
 /*
  * Special space of a data page.  "Entry point" is a place where decoding can

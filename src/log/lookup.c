@@ -206,6 +206,8 @@ start_at_entry(LaneReader *reader)
 	DataOpaque *opaque = data_opaque(reader->page.data);
 
 	reader->in_batch = false;
+	if (!reader_skip_orphans(reader))
+		return;
 	while (opaque->batch_back > 0 && opaque->entry_pos == 0)
 	{
 		if (!reader_next_page(reader))
@@ -237,7 +239,7 @@ skip_continued_batch(LaneReader *reader)
 {
 	reader->in_batch = false;
 	reader->pos = DATA_PAGE_START;
-	if (data_opaque(reader->page.data)->batch_back > 0)
+	if (reader_skip_orphans(reader) && data_opaque(reader->page.data)->batch_back > 0)
 	{
 		reader_enter_continued_batch(reader);
 		reader_skip_batch(reader);
@@ -261,7 +263,7 @@ reader_seek_batch(LaneReader *reader, RecordOffset offset)
 	load_page_of_offset(reader, seq, &extent, offset);
 	reader->in_batch = false;
 	reader->pos = DATA_PAGE_START;
-	if (opaque->batch_back == 0)
+	if (!reader_skip_orphans(reader) || opaque->batch_back == 0)
 		return;
 	reader_enter_continued_batch(reader);
 	if (reader->batch.base_offset + reader->batch.last_offset_delta < offset)
@@ -401,7 +403,8 @@ find_unfinished(LaneReader *reader, RecordOffset limit)
 			low = mid + 1;
 	}
 	load_page_of_span(reader, &span, low);
-	if (settled > (RecordOffset) opaque->first_offset)
+	if (settled > (RecordOffset) opaque->first_offset ||
+		(settled == (RecordOffset) opaque->first_offset && opaque->batch_back > 0))
 	{
 		seq = directory_find_offset(&reader->map, settled, &extent);
 		load_page_of_offset(reader, seq, &extent, settled);

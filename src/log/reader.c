@@ -56,6 +56,25 @@ lane_reader_want(LaneReader *reader, bool key, bool value)
 
 /* ---------- pages ---------- */
 
+/* A page is another one than it should be: why? */
+static bool
+reader_was_overtaken(LaneReader *reader)
+{
+	if (!directory_was_overtaken(&reader->map))
+		return false;
+	reader->overtaken = true;
+	return true;
+}
+
+/* The present page becomes an empty one at the end of the lane. */
+static void
+read_as_end(LaneReader *reader)
+{
+	data_page_init(reader->page.data, &(PageIdentity) {0}, 0);
+	data_opaque(reader->page.data)->next_offset = PG_INT64_MAX;
+	data_opaque(reader->page.data)->first_offset = PG_INT64_MAX;
+}
+
 void
 reader_load_page(LaneReader *reader, uint32 seq, BlockNumber extent_start, int index)
 {
@@ -66,19 +85,11 @@ reader_load_page(LaneReader *reader, uint32 seq, BlockNumber extent_start, int i
 						reader->page.data);
 	if (!data_page_is(reader->page.data, &id))
 	{
-		LaneEntry	before = reader->map.entry;
-
-		directory_read_lane(reader->rel, reader->lane, &reader->map);
-		if (reader->map.entry.head_seq > seq || reader->map.entry.log_start > before.log_start)
-			ereport(ERROR,
-					(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
-					 errmsg("partition %d of topic \"%s\" was trimmed while it was read",
-							reader->lane, RelationGetRelationName(reader->rel)),
-					 errdetail("The log start offset is %lld now.",
-							   (long long) reader->map.entry.log_start),
-					 errhint("Read again from the log start offset.")));
-		directory_corrupted(reader->rel, extent_start + index,
-							"Block is not the expected data page");
+		if (reader_was_overtaken(reader))
+			read_as_end(reader);
+		else
+			directory_corrupted(reader->rel, extent_start + index,
+								"Block is not the expected data page");
 	}
 	reader->positioned = true;
 	reader->seq = seq;
@@ -107,6 +118,23 @@ reader_next_page(LaneReader *reader)
 		return false;			/* opened after we entered the lane */
 	directory_extent(&reader->map, reader->seq + 1, &extent);
 	reader_load_page(reader, reader->seq + 1, extent.block, 0);
+	return true;
+}
+
+bool
+reader_skip_orphans(LaneReader *reader)
+{
+	DataOpaque *opaque = data_opaque(reader->page.data);
+
+	while (logical_page(reader->seq, reader->index) - opaque->batch_back <
+		   logical_page(reader->map.entry.head_seq, 0))
+	{
+		if (!reader_next_page(reader))
+		{
+			reader->at_end = true;
+			return false;
+		}
+	}
 	return true;
 }
 
@@ -139,12 +167,7 @@ reader_enter_continued_batch(LaneReader *reader)
 		block = reader->extent_start + id.index;
 	else
 	{
-		if (id.seq < reader->map.entry.head_seq)
-			ereport(ERROR,
-					(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
-					 errmsg("partition %d of topic \"%s\" was trimmed while it was read",
-							reader->lane, RelationGetRelationName(reader->rel)),
-					 errhint("Read again from the log start offset.")));
+		Assert(id.seq >= reader->map.entry.head_seq);
 		directory_extent(&reader->map, id.seq, &extent);
 		block = extent.block + id.index;
 	}
@@ -152,7 +175,15 @@ reader_enter_continued_batch(LaneReader *reader)
 	if (!data_page_is(copy.data, &id) || opaque->batch_pos >= page_lower(copy.data) ||
 		!batch_head_decode(copy.data + opaque->batch_pos,
 						   page_lower(copy.data) - opaque->batch_pos, &reader->batch))
-		directory_corrupted(reader->rel, block, "Block does not hold the envelope that a later page names");
+	{
+		if (!reader_was_overtaken(reader))
+			directory_corrupted(reader->rel, block, "Block does not hold the envelope that a later page names");
+		read_as_end(reader);
+		reader->pos = DATA_PAGE_START;
+		reader->rest = 0;
+		reader->in_batch = false;
+		return;
+	}
 	reader->pos = DATA_PAGE_START;
 	reader->rest = reader->batch.length - bytes_before_page(reader, copy.data);
 	reader->in_batch = true;
@@ -294,7 +325,7 @@ reader_next_envelope(LaneReader *reader)
 		if (!reader_next_page(reader))
 			reader->at_end = true;
 		reader->pos = DATA_PAGE_START;
-		if (!reader->at_end && data_opaque(page)->batch_back > 0)
+		if (!reader->at_end && reader_skip_orphans(reader) && data_opaque(page)->batch_back > 0)
 		{
 			/* we did not follow that batch: go to the one behind it */
 			reader_enter_continued_batch(reader);
@@ -538,6 +569,7 @@ lane_reader_enter(LaneReader *reader, int32 lane)
 		PredicateLockPage(reader->rel, (BlockNumber) lane, reader->snapshot);
 
 	directory_read_lane(reader->rel, lane, &reader->map);
+	reader->map.bears_overtaking = reader->bears_overtaking;
 	reader->lower = reader->next_offset = reader->map.entry.log_start;
 	reader->log_end = PG_INT64_MAX;
 	reader->at_end = (reader->map.entry.next_seq == reader->map.entry.head_seq);

@@ -47,6 +47,13 @@ struct LaneReader
 	RecordOffset next_offset;	/* records below have been passed */
 	VisibilityCache seen;
 
+	/*
+	 * For VACUUM and trimming, which look again instead of failing: space that
+	 * was reused reads as the end of the lane, and "overtaken" tells.
+	 */
+	bool		bears_overtaking;
+	bool		overtaken;
+
 	char	   *scratch;		/* a record that crosses pages */
 	Size		scratch_size;
 	char	   *copies[2];		/* key and value that needed a copy */
@@ -59,6 +66,13 @@ extern void reader_load_page(LaneReader *reader, uint32 seq, BlockNumber extent_
 
 /* Goes on to the page behind the present one; false if there is none. */
 extern bool reader_next_page(LaneReader *reader);
+
+/*
+ * A trim leaves pages that begin within a batch whose envelope may be gone.
+ * Nothing on them is wanted: goes on to the first page that is not one of them.
+ * False at the end of the lane.
+ */
+extern bool reader_skip_orphans(LaneReader *reader);
 
 /*
  * The present page begins within a batch: fetches the envelope from the page

@@ -71,7 +71,7 @@ fresh_buffer(Relation rel, BlockNumber block)
 }
 
 static void
-write_dir_page(Relation rel, BlockNumber block, uint32 incarnation, uint32 first_seq,
+write_dir_page(Relation rel, BlockNumber block, uint32 incarnation, int32 lane, uint32 first_seq,
 			   int level, const void *contents, uint16 size, uint16 page_id)
 {
 	Buffer		buffer = fresh_buffer(rel, block);
@@ -79,9 +79,9 @@ write_dir_page(Relation rel, BlockNumber block, uint32 incarnation, uint32 first
 	WalRecord	record;
 	WalPage    *walpage;
 
-	wal_begin(&record, XLOG_TOPIC_DIRECTORY, first_seq);
+	wal_begin(&record, XLOG_TOPIC_DIRECTORY, lane);
 	START_CRIT_SECTION();
-	dir_page_init(page, incarnation, first_seq, level, size, page_id);
+	dir_page_init(page, incarnation, lane, first_seq, level, size, page_id);
 	memcpy((char *) page + DATA_PAGE_START, contents, size);
 	walpage = wal_page(&record, buffer, true);
 	wal_patch(walpage, DATA_PAGE_START, size);
@@ -107,12 +107,12 @@ write_topic(Relation rel, NewTopic *topic)
 		memset(lanes, 0, sizeof(lanes));
 		memcpy(lanes, topic->lanes + first,
 			   Min(LANES_PER_PAGE, topic->nlanes - first) * sizeof(LaneEntry));
-		write_dir_page(rel, block, topic->meta.incarnation, first, 0, lanes,
+		write_dir_page(rel, block, topic->meta.incarnation, 0, first, 0, lanes,
 					   LANE_CONTENTS, TOPIC_LANE_PAGE_ID);
 		topic->meta.lane_page[first / LANES_PER_PAGE] = block++;
 	}
 	topic->meta.high_block = Max(topic->meta.high_block, block);
-	write_dir_page(rel, TOPIC_META_BLOCK, topic->meta.incarnation, 0, 0, &topic->meta,
+	write_dir_page(rel, TOPIC_META_BLOCK, topic->meta.incarnation, 0, 0, 0, &topic->meta,
 				   sizeof(TopicMeta), TOPIC_META_PAGE_ID);
 }
 
@@ -252,23 +252,6 @@ copy_extent(LaneMap *map, Relation to, uint32 incarnation, uint32 seq,
 	return npages;
 }
 
-/* The first extent that a reader at the log start looks at. */
-static uint32
-first_needed_extent(LaneMap *map)
-{
-	DirEntry	extent;
-	uint32		seq = directory_find_offset(map, map->entry.log_start, &extent);
-	PGAlignedBlock copy;
-	uint64		number;
-	int			index;
-
-	/* a batch may reach into it from an earlier one */
-	directory_copy_page(map->rel, extent.block, NULL, copy.data);
-	number = logical_page(seq, 0) - data_opaque(copy.data)->batch_back;
-	logical_page_split(number, &seq, &index);
-	return Max(seq, map->entry.head_seq);
-}
-
 /*
  * Copies a directory node and what is below it, changing block numbers by way
  * of the extents' copies; returns its new block.
@@ -278,11 +261,9 @@ copy_node(LaneMap *map, Relation to, NewTopic *topic, BlockNumber block, int lev
 		  uint32 first_seq, uint32 head, BlockNumber *next_block)
 {
 	DirEntry	entries[NODE_FANOUT];
-	uint32		stride = 1;
+	uint32		stride = node_stride(level);
 	BlockNumber mine;
 
-	for (int i = 0; i < level; i++)
-		stride *= NODE_FANOUT;
 	directory_read_node(map, block, level, first_seq, entries);
 	for (int i = 0; i < NODE_FANOUT; i++)
 	{
@@ -310,7 +291,7 @@ copy_node(LaneMap *map, Relation to, NewTopic *topic, BlockNumber block, int lev
 	}
 	mine = (*next_block)++;
 	extent_ensure_file(to, *next_block);
-	write_dir_page(to, mine, topic->meta.incarnation, first_seq, level, entries,
+	write_dir_page(to, mine, topic->meta.incarnation, map->lane, first_seq, level, entries,
 				   NODE_CONTENTS, TOPIC_NODE_PAGE_ID);
 	return mine;
 }
@@ -323,7 +304,8 @@ copy_lane(LaneMap *map, Relation to, NewTopic *topic, LaneEntry *lane, BlockNumb
 	*lane = map->entry;
 	if (lane->next_seq == lane->head_seq)
 		return;
-	head = lane->head_seq = first_needed_extent(map);
+	head = lane->head_seq;
+	lane->next_trimmed = 0;
 	if (lane->height > 0)
 	{
 		lane->root = copy_node(map, to, topic, map->entry.root, lane->height - 1, 0,

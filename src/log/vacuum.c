@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * vacuum.c
- *	  VACUUM: resolving transactions for good, without rewriting pages; and
- *	  moving the log start.
+ *	  VACUUM: resolving transactions for good, without rewriting pages.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -93,9 +92,8 @@ freeze_lane(LaneReader *reader, TransactionId oldest_xmin, LaneFreeze *result)
 		return;
 	}
 
-	/* VACUUM FULL may have left behind the batches before the log start */
-	if (reader->map.entry.head_seq > 0 && start < reader->map.entry.log_start)
-		start = reader->map.entry.log_start;
+	/* the batches before the log start may have gone */
+	start = Max(start, (RecordOffset) reader->map.entry.log_start);
 	reader_seek_batch(reader, start);
 	while (reader_next_envelope(reader))
 	{
@@ -172,6 +170,7 @@ log_freeze(Relation rel, TransactionId oldest_xmin, FreezeResult *result)
 	LaneReader *reader = lane_reader_create(rel, NULL, LANE_READ_ANY);
 	int32		limit = log_lane_limit(rel);
 
+	reader->bears_overtaking = true;
 	wal_prepare();
 	result->oldest_xid = oldest_xmin;
 	result->messages = 0;
@@ -184,10 +183,14 @@ log_freeze(Relation rel, TransactionId oldest_xmin, FreezeResult *result)
 			continue;
 		for (int i = 0; i < LANES_PER_PAGE && first + i < limit; i++)
 		{
-			CHECK_FOR_INTERRUPTS();
-			(void) lane_reader_enter(reader, first + i);
-			(void) lane_reader_log_end(reader);
-			freeze_lane(reader, oldest_xmin, &lanes[i]);
+			do
+			{
+				CHECK_FOR_INTERRUPTS();
+				reader->overtaken = false;
+				(void) lane_reader_enter(reader, first + i);
+				(void) lane_reader_log_end(reader);
+				freeze_lane(reader, oldest_xmin, &lanes[i]);
+			} while (reader->overtaken);
 			if (TransactionIdIsValid(lanes[i].oldest_xid))
 				result->oldest_xid = older_xid(result->oldest_xid, lanes[i].oldest_xid);
 			result->messages += reader->log_end - reader->map.entry.log_start;
@@ -216,39 +219,8 @@ log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy bstra
 		return;
 	}
 	log_freeze(rel, GetOldestNonRemovableTransactionId(rel), &frozen);
+	if (params->truncate != VACOPTVALUE_DISABLED)
+		space_give_back(rel);
 	VacuumUpdateStats(rel, RelationGetNumberOfBlocks(rel), frozen.messages, frozen.oldest_xid);
 	VacuumReportStats(rel, frozen.messages);
-}
-
-RecordOffset
-log_trim(Relation rel, int32 lane, RecordOffset before, Snapshot snapshot)
-{
-	RecordOffset stable = log_stable_offset(rel, lane, snapshot);
-	RecordOffset result;
-	Buffer		buffer;
-	LaneEntry  *entry;
-
-	if (directory_lane_block(rel, lane) == 0)
-		return 0;
-	wal_prepare();
-	buffer = ReadBuffer(rel, directory_lane_block(rel, lane));
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	entry = directory_lane_entry(BufferGetPage(buffer), lane);
-	before = Min(before, stable);
-	if (before > (RecordOffset) entry->log_start)
-	{
-		WalRecord	record;
-
-		wal_begin(&record, XLOG_TOPIC_TRIM, lane);
-		record.change.offset = before;
-		START_CRIT_SECTION();
-		entry->log_start = before;
-		wal_patch(wal_page(&record, buffer, false),
-				  (char *) &entry->log_start - (char *) BufferGetPage(buffer), sizeof(uint64));
-		wal_finish(&record, rel);
-		END_CRIT_SECTION();
-	}
-	result = entry->log_start;
-	UnlockReleaseBuffer(buffer);
-	return result;
 }

@@ -15,6 +15,7 @@
 
 #include "access/transam.h"
 #include "log/directory.h"
+#include "log/verify.h"
 #include "log/visibility.h"
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
@@ -26,8 +27,6 @@ typedef struct Verifier
 	void		(*report) (void *arg, const char *finding);
 	void	   *arg;
 	TopicMeta	meta;
-	uint8	   *used;			/* a bit per block that something claims */
-	Size		used_size;
 
 	/* the lane being walked */
 	LaneMap		map;
@@ -75,50 +74,6 @@ finding(Verifier *v, const char *format,...)
 	}
 	v->report(v->arg, text.data);
 	pfree(text.data);
-}
-
-/*
- * Reads how many blocks are handed out; more may be since the last time.  Lane
- * pages stay as they were first read.
- */
-static void
-read_high_block(Verifier *v)
-{
-	TopicMeta	meta;
-	Size		size;
-
-	directory_read_meta(v->rel, &meta);
-	v->meta.high_block = meta.high_block;
-	size = v->meta.high_block / 8 + 1;
-	if (size > v->used_size)
-	{
-		v->used = repalloc_huge(v->used, size);
-		memset(v->used + v->used_size, 0, size - v->used_size);
-		v->used_size = size;
-	}
-}
-
-/* Marks blocks as used; each may be claimed once only. */
-static bool
-claim(Verifier *v, BlockNumber block, int n, const char *what)
-{
-	if (block + n > v->meta.high_block)
-		read_high_block(v);
-	for (int i = 0; i < n; i++, block++)
-	{
-		if (block == 0 || block >= v->meta.high_block)
-		{
-			finding(v, "%s claims block %u, which was never handed out", what, block);
-			return false;
-		}
-		if (v->used[block / 8] & (1 << (block % 8)))
-		{
-			finding(v, "%s claims block %u, which something else uses too", what, block);
-			return false;
-		}
-		v->used[block / 8] |= 1 << (block % 8);
-	}
-	return true;
 }
 
 /* ---------- batches ---------- */
@@ -375,8 +330,6 @@ verify_lane(Verifier *v)
 		DataOpaque	first = {0};
 
 		directory_extent(&v->map, seq, &entry);
-		if (!claim(v, entry.block, extent_pages(seq), "extent"))
-			return;
 		for (int index = 0; index < extent_pages(seq); index++)
 		{
 			PageIdentity id = {v->map.incarnation, seq, v->map.lane, index};
@@ -385,7 +338,8 @@ verify_lane(Verifier *v)
 			directory_copy_page(v->rel, entry.block + index, NULL, copy.data);
 			if (!data_page_is(copy.data, &id))
 			{
-				finding(v, "block %u is not page %d of extent %u", entry.block + index, index, seq);
+				if (!directory_was_overtaken(&v->map))
+					finding(v, "block %u is not page %d of extent %u", entry.block + index, index, seq);
 				return;
 			}
 			v->page_number = logical_page(seq, index);
@@ -428,20 +382,14 @@ log_verify(Relation rel, void (*report) (void *arg, const char *finding), void *
 	v.capacity = 65536;
 	v.bytes = palloc(v.capacity);
 	directory_read_meta(rel, &v.meta);
-	v.used = palloc(1);
-	read_high_block(&v);
-	for (int i = 0; i < TOPIC_LANE_PAGES; i++)
-	{
-		if (v.meta.lane_page[i] != 0)
-			claim(&v, v.meta.lane_page[i], 1, "lane page");
-	}
+	verify_space(rel, report, arg);
 	for (int32 lane = 0; lane < TOPIC_MAX_PARTITIONS; lane++)
 	{
 		if (v.meta.lane_page[lane / LANES_PER_PAGE] == 0)
 			continue;
 		directory_read_lane(rel, lane, &v.map);
+		v.map.bears_overtaking = true;
 		verify_lane(&v);
 	}
-	pfree(v.used);
 	pfree(v.bytes);
 }

@@ -167,6 +167,7 @@ topic_redo(XLogReaderState *record)
 		case XLOG_TOPIC_DIRECTORY:
 		case XLOG_TOPIC_TRIM:
 		case XLOG_TOPIC_COPY:
+		case XLOG_TOPIC_SPACE:
 			redo_change(record);
 			break;
 		default:
@@ -258,6 +259,8 @@ topic_identify(uint8 info)
 			return "COPY";
 		case XLOG_TOPIC_SLOTS:
 			return "SLOTS";
+		case XLOG_TOPIC_SPACE:
+			return "SPACE";
 	}
 	return NULL;
 }

@@ -1,0 +1,494 @@
+/*-------------------------------------------------------------------------
+ *
+ * space.c
+ *	  Space that is not in use any more: free lists, extents before the log
+ *	  start, and the end of the file.
+ *
+ * All of it changes the meta page, under the relation extension lock.  See
+ * README.md, "Space".
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/storage.h"
+#include "log/directory.h"
+#include "log/wal.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+/* VACUUM cuts the file if it gets so much shorter; as heap's VACUUM does. */
+#define GIVE_BACK_MIN_PAGES		1000
+#define GIVE_BACK_FRACTION		16
+/* and waits for the lock in steps of 50 ms, at most so many */
+#define GIVE_BACK_LOCK_STEPS	100
+
+#define META_SPACE_POS			(DATA_PAGE_START + offsetof(TopicMeta, free_extent))
+#define META_SPACE_SIZE			(offsetof(TopicMeta, lane_page) - offsetof(TopicMeta, free_extent))
+
+/* ---------- free pages ---------- */
+
+BlockNumber
+space_free_link(Relation rel, uint32 incarnation, BlockNumber block, bool missing_ok)
+{
+	PGAlignedBlock copy;
+	DirOpaque  *opaque = (DirOpaque *) (copy.data + BLCKSZ - sizeof(DirOpaque));
+	BlockNumber next;
+
+	directory_copy_page(rel, block, NULL, copy.data);
+	if (opaque->page_id != TOPIC_FREE_PAGE_ID || opaque->incarnation != incarnation)
+	{
+		if (missing_ok)
+			return InvalidBlockNumber;
+		directory_corrupted(rel, block, "Block is on a free list, but is not free");
+	}
+	memcpy(&next, copy.data + DATA_PAGE_START, sizeof(next));
+	return next;
+}
+
+/* Makes a locked page a free one, and logs it. */
+static void
+make_free_page(WalRecord *record, Buffer buffer, uint32 incarnation, BlockNumber next)
+{
+	Page		page = BufferGetPage(buffer);
+	WalPage    *walpage = wal_page(record, buffer, true);
+
+	dir_page_init(page, incarnation, 0, 0, 0, sizeof(BlockNumber), TOPIC_FREE_PAGE_ID);
+	memcpy((char *) page + DATA_PAGE_START, &next, sizeof(next));
+	wal_patch(walpage, DATA_PAGE_START, sizeof(BlockNumber));
+	wal_patch(walpage, BLCKSZ - sizeof(DirOpaque), sizeof(DirOpaque));
+}
+
+static Buffer
+lock_block(Relation rel, BlockNumber block)
+{
+	Buffer		buffer = ReadBuffer(rel, block);
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	return buffer;
+}
+
+/* ---------- releasing trimmed heads ---------- */
+
+/*
+ * The directory nodes that hold the lane's head extent and nothing behind it,
+ * from the leaf up; returns how many.
+ */
+static int
+nodes_that_end(LaneMap *map, uint32 seq, BlockNumber *blocks)
+{
+	DirEntry	entries[NODE_FANOUT];
+	BlockNumber path[8];
+	int			height = map->entry.height;
+	BlockNumber block = map->entry.root;
+	int			n = 0;
+
+	for (int level = height - 1; level >= 0; level--)
+	{
+		uint32		first_seq = seq - seq % node_stride(level + 1);
+
+		path[level] = block;
+		if (level == 0)
+			break;
+		directory_read_node(map, block, level, first_seq, entries);
+		block = entries[(seq - first_seq) / node_stride(level)].block;
+	}
+	while (n < height && (seq + 1) % node_stride(n + 1) == 0)
+	{
+		blocks[n] = path[n];
+		n++;
+	}
+	return n;
+}
+
+/*
+ * Takes the head extent off a lane that has a trimmed one, and puts it on the
+ * free list of its size.
+ */
+static void
+release_head(Relation rel, LaneMap *map)
+{
+	uint32		seq = map->released_upto;
+	int			size_class = extent_class(seq);
+	BlockNumber nodes[8];
+	Buffer		nodebufs[8];
+	int			nnodes = nodes_that_end(map, seq, nodes);
+	BlockNumber laneblock = directory_lane_block(rel, map->lane);
+	DirEntry	extent;
+	Buffer		metabuf;
+	Buffer		lanebuf;
+	Buffer		freebuf;
+	TopicMeta  *meta;
+	LaneEntry  *lane;
+	WalRecord	record;
+
+	Assert(seq < map->entry.trim_seq);
+	map->entry.head_seq = seq;
+	directory_extent(map, seq, &extent);
+
+	metabuf = lock_block(rel, TOPIC_META_BLOCK);
+	lanebuf = lock_block(rel, laneblock);
+	for (int i = nnodes - 1; i >= 0; i--)
+		nodebufs[i] = lock_block(rel, nodes[i]);
+	freebuf = lock_block(rel, extent.block);
+	wal_begin(&record, XLOG_TOPIC_SPACE, map->lane);
+	record.change.offset = seq + 1;
+
+	START_CRIT_SECTION();
+	meta = page_meta(BufferGetPage(metabuf));
+	wal_patch(wal_page(&record, metabuf, false), META_SPACE_POS, META_SPACE_SIZE);
+	lane = directory_lane_entry(BufferGetPage(lanebuf), map->lane);
+	lane->head_seq = seq + 1;
+	wal_patch(wal_page(&record, lanebuf, false),
+			  (char *) &lane->head_seq - (char *) BufferGetPage(lanebuf), sizeof(uint32));
+	for (int i = nnodes - 1; i >= 0; i--)
+	{
+		make_free_page(&record, nodebufs[i], map->incarnation, meta->free_node);
+		meta->free_node = nodes[i];
+	}
+	make_free_page(&record, freebuf, map->incarnation, meta->free_extent[size_class]);
+	meta->free_extent[size_class] = extent.block;
+	wal_finish(&record, rel);
+	END_CRIT_SECTION();
+
+	UnlockReleaseBuffer(freebuf);
+	for (int i = 0; i < nnodes; i++)
+		UnlockReleaseBuffer(nodebufs[i]);
+	UnlockReleaseBuffer(lanebuf);
+	UnlockReleaseBuffer(metabuf);
+}
+
+/* Takes the first lane off the list of trimmed ones. */
+static void
+pop_trimmed_lane(Relation rel)
+{
+	Buffer		metabuf = lock_block(rel, TOPIC_META_BLOCK);
+	TopicMeta  *meta = page_meta(BufferGetPage(metabuf));
+	int32		lane = (int32) meta->trimmed_lane - 1;
+	Buffer		lanebuf = lock_block(rel, meta->lane_page[lane / LANES_PER_PAGE]);
+	LaneEntry  *entry = directory_lane_entry(BufferGetPage(lanebuf), lane);
+	WalRecord	record;
+
+	wal_begin(&record, XLOG_TOPIC_SPACE, lane);
+	record.change.offset = entry->head_seq;
+	START_CRIT_SECTION();
+	meta->trimmed_lane = (entry->next_trimmed == TRIMMED_LIST_END) ? 0 : entry->next_trimmed;
+	entry->next_trimmed = 0;
+	wal_patch(wal_page(&record, metabuf, false),
+			  DATA_PAGE_START + offsetof(TopicMeta, trimmed_lane), sizeof(uint32));
+	wal_patch(wal_page(&record, lanebuf, false),
+			  (char *) &entry->next_trimmed - (char *) BufferGetPage(lanebuf), sizeof(uint32));
+	wal_finish(&record, rel);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(lanebuf);
+	UnlockReleaseBuffer(metabuf);
+}
+
+/*
+ * A lane's first extents are small: they make way for what lies behind them,
+ * but large ones are not taken to pieces for a small one that is wanted.
+ */
+static bool
+release_towards(Relation rel, LaneMap *map, int size_class)
+{
+	if (map->released_upto >= map->entry.trim_seq ||
+		extent_class(map->released_upto) > size_class)
+		return false;
+	release_head(rel, map);
+	return true;
+}
+
+void
+space_make_extent(Relation rel, int32 lane, int size_class)
+{
+	for (;;)
+	{
+		TopicMeta	meta;
+		LaneMap		map;
+
+		CHECK_FOR_INTERRUPTS();
+		directory_read_meta(rel, &meta);
+		if (meta.free_extent[size_class] != 0)
+			return;
+		directory_read_lane(rel, lane, &map);
+		if (release_towards(rel, &map, size_class))
+			continue;
+		if (meta.trimmed_lane == 0)
+			return;
+		directory_read_lane(rel, (int32) meta.trimmed_lane - 1, &map);
+		if (release_towards(rel, &map, size_class))
+			continue;
+		if (map.released_upto < map.entry.trim_seq)
+			return;				/* it has large ones, for somebody else */
+		pop_trimmed_lane(rel);
+	}
+}
+
+/* ---------- the end of the file ---------- */
+
+/* A bit for each block that is in use. */
+typedef struct UsedBlocks
+{
+	BlockNumber nblocks;
+	BlockNumber end;			/* behind the last one in use */
+	uint8	   *bits;
+} UsedBlocks;
+
+static void
+note_used(UsedBlocks *used, BlockNumber block, int n)
+{
+	if (block + n > used->nblocks)
+		return;					/* handed out since */
+	used->end = Max(used->end, block + n);
+	for (int i = 0; i < n; i++, block++)
+		used->bits[block / 8] |= 1 << (block % 8);
+}
+
+static void
+note_node(LaneMap *map, UsedBlocks *used, BlockNumber block, int level, uint32 first_seq)
+{
+	DirEntry	entries[NODE_FANOUT];
+	uint32		stride = node_stride(level);
+
+	CHECK_FOR_INTERRUPTS();
+	note_used(used, block, 1);
+	directory_read_node(map, block, level, first_seq, entries);
+	for (int i = 0; i < NODE_FANOUT; i++)
+	{
+		uint32		seq = first_seq + i * stride;
+
+		if (seq >= map->entry.next_seq)
+			break;
+		if (seq + stride <= map->entry.head_seq)
+			continue;
+		if (level > 0)
+			note_node(map, used, entries[i].block, level - 1, seq);
+		else
+			note_used(used, entries[i].block, extent_pages(seq));
+	}
+}
+
+static void
+note_lane(LaneMap *map, UsedBlocks *used)
+{
+	if (map->entry.height > 0)
+	{
+		note_node(map, used, map->entry.root, map->entry.height - 1, 0);
+		return;
+	}
+	for (uint32 seq = map->entry.head_seq; seq < map->entry.next_seq; seq++)
+		note_used(used, map->entry.extents[seq].block, extent_pages(seq));
+}
+
+/*
+ * Which blocks below high_block are in use.  Exact under a lock that keeps
+ * others from writing, else a guess.
+ */
+static void
+find_used_blocks(Relation rel, const TopicMeta *meta, UsedBlocks *used)
+{
+	used->nblocks = meta->high_block;
+	used->end = 0;
+	used->bits = MemoryContextAllocExtended(CurrentMemoryContext, used->nblocks / 8 + 1,
+											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	note_used(used, TOPIC_META_BLOCK, 1);
+	for (int i = 0; i < TOPIC_LANE_PAGES; i++)
+	{
+		if (meta->lane_page[i] == 0)
+			continue;
+		note_used(used, meta->lane_page[i], 1);
+		for (int lane = i * LANES_PER_PAGE;
+			 lane < Min((i + 1) * LANES_PER_PAGE, TOPIC_MAX_PARTITIONS); lane++)
+		{
+			LaneMap		map;
+
+			directory_read_lane(rel, lane, &map);
+			map.bears_overtaking = true;
+			if (map.entry.next_seq > 0)
+				note_lane(&map, used);
+		}
+	}
+}
+
+/* The meta page loses its free lists, and everything from "end" on. */
+static void
+clear_free_lists(Relation rel, BlockNumber end)
+{
+	Buffer		buffer = lock_block(rel, TOPIC_META_BLOCK);
+	TopicMeta  *meta = page_meta(BufferGetPage(buffer));
+	WalPage    *page;
+	WalRecord	record;
+
+	wal_begin(&record, XLOG_TOPIC_SPACE, 0);
+	record.change.offset = end;
+	START_CRIT_SECTION();
+	memset(meta->free_extent, 0, sizeof(meta->free_extent));
+	meta->free_node = 0;
+	meta->trimmed_lane = 0;
+	meta->high_block = end;
+	meta->flags |= TOPIC_FREE_LISTS_PARTIAL;
+	page = wal_page(&record, buffer, false);
+	wal_patch(page, META_SPACE_POS, META_SPACE_SIZE);
+	wal_patch(page, DATA_PAGE_START + offsetof(TopicMeta, high_block), sizeof(BlockNumber));
+	wal_patch(page, DATA_PAGE_START + offsetof(TopicMeta, flags), sizeof(uint32));
+	wal_finish(&record, rel);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+}
+
+/* The lanes of one lane page have no trimmed heads any more. */
+static void
+forget_heads(Relation rel, BlockNumber block)
+{
+	Buffer		buffer = lock_block(rel, block);
+	LaneEntry  *lanes = directory_lane_entry(BufferGetPage(buffer), 0);
+	WalRecord	record;
+	bool		any = false;
+
+	for (int i = 0; i < LANES_PER_PAGE; i++)
+		any |= lanes[i].next_trimmed != 0 || lanes[i].head_seq != lanes[i].trim_seq;
+	if (any)
+	{
+		wal_begin(&record, XLOG_TOPIC_SPACE, 0);
+		START_CRIT_SECTION();
+		for (int i = 0; i < LANES_PER_PAGE; i++)
+		{
+			lanes[i].next_trimmed = 0;
+			lanes[i].head_seq = lanes[i].trim_seq;
+		}
+		wal_patch(wal_page(&record, buffer, false), DATA_PAGE_START,
+				  LANES_PER_PAGE * sizeof(LaneEntry));
+		wal_finish(&record, rel);
+		END_CRIT_SECTION();
+	}
+	UnlockReleaseBuffer(buffer);
+}
+
+/* Puts blocks on the free list of extents of this size. */
+static void
+add_free_extent(Relation rel, int size_class, BlockNumber block)
+{
+	Buffer		metabuf = lock_block(rel, TOPIC_META_BLOCK);
+	TopicMeta  *meta = page_meta(BufferGetPage(metabuf));
+	Buffer		freebuf = lock_block(rel, block);
+	WalRecord	record;
+
+	wal_begin(&record, XLOG_TOPIC_SPACE, 0);
+	record.change.offset = block;
+	START_CRIT_SECTION();
+	wal_patch(wal_page(&record, metabuf, false), META_SPACE_POS, META_SPACE_SIZE);
+	make_free_page(&record, freebuf, meta->incarnation, meta->free_extent[size_class]);
+	meta->free_extent[size_class] = block;
+	wal_finish(&record, rel);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(freebuf);
+	UnlockReleaseBuffer(metabuf);
+}
+
+static void
+free_lists_are_whole(Relation rel)
+{
+	Buffer		buffer = lock_block(rel, TOPIC_META_BLOCK);
+	TopicMeta  *meta = page_meta(BufferGetPage(buffer));
+	WalRecord	record;
+
+	wal_begin(&record, XLOG_TOPIC_SPACE, 0);
+	START_CRIT_SECTION();
+	meta->flags &= ~TOPIC_FREE_LISTS_PARTIAL;
+	wal_patch(wal_page(&record, buffer, false),
+			  DATA_PAGE_START + offsetof(TopicMeta, flags), sizeof(uint32));
+	wal_finish(&record, rel);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+}
+
+/* What is not in use below "end" becomes free extents, as large as fit. */
+static void
+rebuild_free_lists(Relation rel, const UsedBlocks *used)
+{
+	BlockNumber block = 0;
+
+	while (block < used->end)
+	{
+		int			size_class = EXTENT_SIZE_CLASSES - 1;
+		int			n = 0;
+
+		while (n < EXTENT_MAX_PAGES && block + n < used->end &&
+			   !(used->bits[(block + n) / 8] & (1 << ((block + n) % 8))))
+			n++;
+		if (n == 0)
+		{
+			block++;
+			continue;
+		}
+		while (extent_pages(size_class) > n)
+			size_class--;
+		CHECK_FOR_INTERRUPTS();
+		add_free_extent(rel, size_class, block);
+		block += extent_pages(size_class);
+	}
+	free_lists_are_whole(rel);
+}
+
+/* Whether cutting at "end" is worth the lock, or lists were left unfinished. */
+static bool
+worth_giving_back(const TopicMeta *meta, BlockNumber end)
+{
+	BlockNumber gain = meta->high_block - end;
+
+	return (meta->flags & TOPIC_FREE_LISTS_PARTIAL) ||
+		gain >= GIVE_BACK_MIN_PAGES ||
+		(gain > 0 && gain >= meta->high_block / GIVE_BACK_FRACTION);
+}
+
+/* Waits a while for everybody else to be out of the topic. */
+static bool
+lock_alone(Relation rel)
+{
+	for (int i = 0; i < GIVE_BACK_LOCK_STEPS; i++)
+	{
+		if (ConditionalLockRelation(rel, AccessExclusiveLock))
+			return true;
+		CHECK_FOR_INTERRUPTS();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 50,
+						 WAIT_EVENT_VACUUM_TRUNCATE);
+		ResetLatch(MyLatch);
+	}
+	return false;
+}
+
+void
+space_give_back(Relation rel)
+{
+	TopicMeta	meta;
+	UsedBlocks	used;
+
+	wal_prepare();
+	directory_read_meta(rel, &meta);
+	find_used_blocks(rel, &meta, &used);
+	pfree(used.bits);
+	if (!worth_giving_back(&meta, used.end) || !lock_alone(rel))
+		return;
+
+	directory_read_meta(rel, &meta);
+	find_used_blocks(rel, &meta, &used);
+	if (worth_giving_back(&meta, used.end))
+	{
+		clear_free_lists(rel, used.end);
+		for (int i = 0; i < TOPIC_LANE_PAGES; i++)
+		{
+			if (meta.lane_page[i] != 0)
+				forget_heads(rel, meta.lane_page[i]);
+		}
+		rebuild_free_lists(rel, &used);
+		if (RelationGetNumberOfBlocks(rel) > used.end)
+			RelationTruncate(rel, used.end);
+	}
+	pfree(used.bits);
+	UnlockRelation(rel, AccessExclusiveLock);
+}
