@@ -328,7 +328,8 @@ delete_unused(int64 time)
 		if (!unused_since(slots, &place, time))
 			continue;
 		key_of_row(tuple, rel, &producer);
-		if (lock_state(&producer, true) == LOCKACQUIRE_NOT_AVAIL)
+		/* nor what this transaction itself is about to store */
+		if (lock_state(&producer, true) != LOCKACQUIRE_OK)
 			continue;
 		locks++;
 		/* somebody may have used it before we had the lock */
