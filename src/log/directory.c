@@ -180,6 +180,7 @@ directory_read_lane(Relation rel, int32 lane, LaneMap *map)
 
 	map->rel = rel;
 	map->lane = lane;
+	map->bears_overtaking = false;
 	map->leaf_valid = false;
 	if (lane >= LANES_PER_PAGE || directory_cache(rel)->incarnation != 0 ||
 		!copy_first_lane_page(rel, copy.data))
@@ -203,6 +204,15 @@ directory_read_lane(Relation rel, int32 lane, LaneMap *map)
 	map->entry = *directory_lane_entry(copy.data, lane);
 	map->released_upto = map->entry.head_seq;
 	map->entry.head_seq = map->entry.trim_seq;
+}
+
+void
+directory_refresh_lane(LaneMap *map)
+{
+	bool		bears_overtaking = map->bears_overtaking;
+
+	directory_read_lane(map->rel, map->lane, map);
+	map->bears_overtaking = bears_overtaking;
 }
 
 bool
@@ -475,7 +485,7 @@ directory_find_tail(LaneMap *map, TailRef *tail, char *copy)
 			last = tail->block;
 		}
 		/* it may even have been trimmed meanwhile */
-		directory_read_lane(map->rel, map->lane, map);
+		directory_refresh_lane(map);
 		if (map->entry.next_seq - 1 == seq)
 			directory_corrupted(map->rel, pages > 0 ? last : extent.block,
 								pages > 0 ? "Page has a successor that the directory does not know" :

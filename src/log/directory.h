@@ -70,6 +70,9 @@ extern void directory_copy_page(Relation rel, BlockNumber block,
  */
 extern void directory_read_lane(Relation rel, int32 lane, LaneMap *map);
 
+/* Reads the map's lane again. */
+extern void directory_refresh_lane(LaneMap *map);
+
 /* The buffer and position of a lane's entry; the lane page must exist. */
 extern LaneEntry *directory_lane_entry(Page page, int32 lane);
 extern BlockNumber directory_lane_block(Relation rel, int32 lane);

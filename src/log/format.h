@@ -91,12 +91,13 @@ typedef struct LaneEntry
 	uint32		next_seq;		/* one past the tail extent */
 	uint32		next_trimmed;	/* list of trimmed lanes: the next one's number
 								 * + 1; 0 = not in it, or TRIMMED_LIST_END */
+	uint16		start_index;	/* page of trim_seq, and the position there, */
+	uint16		start_pos;		/* of the batch at the log start; 0 = first */
 	BlockNumber root;			/* of the directory; used when height > 0 */
 	uint16		height;			/* 0: extents stand inline; 1: root is a leaf */
 	uint16		flags;			/* none yet */
 	SectionEntry clean;			/* compacted */
 	uint32		generation;		/* of the clean section */
-	uint32		unused;
 	DirEntry	extents[LANE_INLINE_EXTENTS];
 } LaneEntry;
 

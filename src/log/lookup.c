@@ -206,7 +206,7 @@ start_at_entry(LaneReader *reader)
 	DataOpaque *opaque = data_opaque(reader->page.data);
 
 	reader->in_batch = false;
-	if (!reader_skip_orphans(reader))
+	if (reader_at_start(reader))
 		return;
 	while (opaque->batch_back > 0 && opaque->entry_pos == 0)
 	{
@@ -239,7 +239,7 @@ skip_continued_batch(LaneReader *reader)
 {
 	reader->in_batch = false;
 	reader->pos = DATA_PAGE_START;
-	if (reader_skip_orphans(reader) && data_opaque(reader->page.data)->batch_back > 0)
+	if (!reader_at_start(reader) && data_opaque(reader->page.data)->batch_back > 0)
 	{
 		reader_enter_continued_batch(reader);
 		reader_skip_batch(reader);
@@ -263,7 +263,7 @@ reader_seek_batch(LaneReader *reader, RecordOffset offset)
 	load_page_of_offset(reader, seq, &extent, offset);
 	reader->in_batch = false;
 	reader->pos = DATA_PAGE_START;
-	if (!reader_skip_orphans(reader) || opaque->batch_back == 0)
+	if (reader_at_start(reader) || opaque->batch_back == 0)
 		return;
 	reader_enter_continued_batch(reader);
 	if (reader->batch.base_offset + reader->batch.last_offset_delta < offset)

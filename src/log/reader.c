@@ -122,19 +122,24 @@ reader_next_page(LaneReader *reader)
 }
 
 bool
-reader_skip_orphans(LaneReader *reader)
+reader_at_start(LaneReader *reader)
 {
-	DataOpaque *opaque = data_opaque(reader->page.data);
+	const LaneEntry *lane = &reader->map.entry;
+	uint64		start = logical_page(lane->trim_seq, lane->start_index);
+	uint64		here = logical_page(reader->seq, reader->index);
 
-	while (logical_page(reader->seq, reader->index) - opaque->batch_back <
-		   logical_page(reader->map.entry.head_seq, 0))
+	if (here > start)
+		return false;
+	if (here < start)
 	{
-		if (!reader_next_page(reader))
-		{
-			reader->at_end = true;
-			return false;
-		}
+		DirEntry	extent;
+
+		directory_extent(&reader->map, lane->trim_seq, &extent);
+		reader_load_page(reader, lane->trim_seq, extent.block, lane->start_index);
 	}
+	reader->pos = Max(lane->start_pos, DATA_PAGE_START);
+	reader->rest = 0;
+	reader->in_batch = false;
 	return true;
 }
 
@@ -287,7 +292,7 @@ reader_judge_batch(LaneReader *reader)
 			again = Max(again, (RecordOffset) extent.first_offset);
 		}
 		reader->seen.xid = InvalidTransactionId;
-		directory_read_lane(reader->rel, reader->lane, &reader->map);
+		directory_refresh_lane(&reader->map);
 		if (reader->batch.base_offset >= reader->map.entry.frozen_upto)
 			directory_corrupted(reader->rel, reader->extent_start + reader->index,
 								"Batch has a transaction id that is older than the commit log");
@@ -325,7 +330,7 @@ reader_next_envelope(LaneReader *reader)
 		if (!reader_next_page(reader))
 			reader->at_end = true;
 		reader->pos = DATA_PAGE_START;
-		if (!reader->at_end && reader_skip_orphans(reader) && data_opaque(page)->batch_back > 0)
+		if (!reader->at_end && data_opaque(page)->batch_back > 0)
 		{
 			/* we did not follow that batch: go to the one behind it */
 			reader_enter_continued_batch(reader);
@@ -590,7 +595,7 @@ lane_reader_log_end(LaneReader *reader)
 		reader->log_end = data_opaque(copy.data)->next_offset;
 		reader->newest_fxid = data_opaque(copy.data)->max_fxid;
 		if (tail.seq >= reader->map.entry.next_seq)
-			directory_read_lane(reader->rel, reader->lane, &reader->map);
+			directory_refresh_lane(&reader->map);
 	}
 	return reader->log_end;
 }

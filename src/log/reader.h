@@ -68,11 +68,11 @@ extern void reader_load_page(LaneReader *reader, uint32 seq, BlockNumber extent_
 extern bool reader_next_page(LaneReader *reader);
 
 /*
- * A trim leaves pages that begin within a batch whose envelope may be gone.
- * Nothing on them is wanted: goes on to the first page that is not one of them.
- * False at the end of the lane.
+ * If the present page is the one with the log start, or one before it: goes to
+ * the envelope at the log start.  Before that, batches may begin in space that is
+ * not there any more.
  */
-extern bool reader_skip_orphans(LaneReader *reader);
+extern bool reader_at_start(LaneReader *reader);
 
 /*
  * The present page begins within a batch: fetches the envelope from the page

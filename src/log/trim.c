@@ -25,41 +25,49 @@ log_retention_hook_type log_retention_hook = NULL;
 
 /* ---------- applying ---------- */
 
-/*
- * The first extent that readers from "start" on may need: the one with the
- * envelope of the batch there, or, if that stands on a page which begins within an
- * earlier batch, with that one's.  So readers can begin with that page.
- */
-static uint32
-first_needed_extent(LaneReader *reader, RecordOffset start)
+/* Where the batch at the new log start stands. */
+typedef struct TrimPlace
 {
-	DataOpaque *opaque = data_opaque(reader->page.data);
+	RecordOffset start;
 	uint32		seq;
-	int			index;
+	uint16		index;
+	uint16		pos;
+} TrimPlace;
 
-	if (start >= reader->log_end)
+/*
+ * The envelope of the batch that holds place->start; at the log end, where the
+ * next one will be.  Nothing before it is read any more.
+ */
+static void
+find_place(LaneReader *reader, TrimPlace *place)
+{
+	if (place->start >= reader->log_end)
 	{
 		TailRef		tail;
 
 		(void) directory_find_tail(&reader->map, &tail, reader->page.data);
-		reader->seq = tail.seq;
-		reader->index = tail.index;
+		place->seq = tail.seq;
+		place->index = (uint16) tail.index;
+		place->pos = page_lower(reader->page.data);
+		return;
 	}
-	else
-		reader_seek_batch(reader, start);
-	if (reader->overtaken || opaque->batch_back == 0)
-		return reader->seq;
-	logical_page_split(logical_page(reader->seq, reader->index) - opaque->batch_back, &seq, &index);
-	return Max(seq, reader->map.entry.head_seq);
+	reader->at_end = false;
+	reader_seek_batch(reader, place->start);
+	while (reader_next_envelope(reader) &&
+		   reader->batch.base_offset + reader->batch.last_offset_delta < place->start)
+		reader_skip_batch(reader);
+	place->seq = reader->seq;
+	place->index = (uint16) reader->index;
+	place->pos = reader->pos;
 }
 
-/* Stores log start and trim_seq, neither of which goes back. */
+/* Stores the log start and its place, which do not go back. */
 static void
-store_trim(LaneReader *reader, RecordOffset start, uint32 trim_seq)
+store_trim(LaneReader *reader, const TrimPlace *place)
 {
 	Relation	rel = reader->rel;
 	BlockNumber laneblock = directory_lane_block(rel, reader->lane);
-	bool		frees = trim_seq > reader->map.entry.trim_seq;
+	bool		frees = place->seq > reader->map.entry.trim_seq;
 	Buffer		metabuf = InvalidBuffer;
 	Buffer		lanebuf;
 	LaneEntry  *lane;
@@ -75,14 +83,14 @@ store_trim(LaneReader *reader, RecordOffset start, uint32 trim_seq)
 	lanebuf = ReadBuffer(rel, laneblock);
 	LockBuffer(lanebuf, BUFFER_LOCK_EXCLUSIVE);
 	lane = directory_lane_entry(BufferGetPage(lanebuf), reader->lane);
-	if (start > (RecordOffset) lane->log_start)
+	if (place->start > (RecordOffset) lane->log_start)
 	{
 		int			pos = (char *) lane - (char *) BufferGetPage(lanebuf);
 		WalRecord	record;
 		WalPage    *page;
 
 		wal_begin(&record, XLOG_TOPIC_TRIM, reader->lane);
-		record.change.offset = start;
+		record.change.offset = place->start;
 		START_CRIT_SECTION();
 		if (frees && lane->next_trimmed == 0)
 		{
@@ -93,13 +101,14 @@ store_trim(LaneReader *reader, RecordOffset start, uint32 trim_seq)
 			wal_patch(wal_page(&record, metabuf, false),
 					  DATA_PAGE_START + offsetof(TopicMeta, trimmed_lane), sizeof(uint32));
 		}
-		lane->log_start = start;
-		lane->trim_seq = Max(lane->trim_seq, trim_seq);
+		lane->log_start = place->start;
+		lane->trim_seq = place->seq;
+		lane->start_index = place->index;
+		lane->start_pos = place->pos;
 		page = wal_page(&record, lanebuf, false);
 		wal_patch(page, pos, sizeof(uint64));
-		if (frees)
-			wal_patch(page, pos + offsetof(LaneEntry, trim_seq),
-					  offsetof(LaneEntry, root) - offsetof(LaneEntry, trim_seq));
+		wal_patch(page, pos + offsetof(LaneEntry, trim_seq),
+				  offsetof(LaneEntry, root) - offsetof(LaneEntry, trim_seq));
 		wal_finish(&record, rel);
 		END_CRIT_SECTION();
 	}
@@ -118,8 +127,9 @@ store_trim(LaneReader *reader, RecordOffset start, uint32 trim_seq)
 static void
 trim_lane(LaneReader *reader, RecordOffset start)
 {
-	uint32		trim_seq;
+	TrimPlace	place;
 
+	place.start = start;
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -128,9 +138,9 @@ trim_lane(LaneReader *reader, RecordOffset start)
 			start <= (RecordOffset) reader->map.entry.log_start)
 			return;
 		(void) lane_reader_log_end(reader);
-		trim_seq = first_needed_extent(reader, start);
+		find_place(reader, &place);
 	} while (reader->overtaken);
-	store_trim(reader, start, trim_seq);
+	store_trim(reader, &place);
 }
 
 static LaneReader *

@@ -46,8 +46,9 @@ typedef struct Verifier
 	uint64		length;
 	Size		capacity;
 
-	/* bytes to come of a batch that begins before the lane's first page */
-	uint64		orphan_bytes;
+	/* where the lane begins */
+	uint64		first_page;
+	uint16		first_pos;
 } Verifier;
 
 static void
@@ -186,29 +187,6 @@ check_against_previous(Verifier *v, const DataOpaque *opaque, BlockNumber block)
 		finding(v, "block %u continues a batch that had ended", block);
 }
 
-/*
- * The bytes at the page's start that belong to a batch whose beginning is gone:
- * VACUUM FULL leaves behind the extents before the log start.  Where such a
- * batch ends on the lane's first page is not known, so that the whole page is
- * left out; it does say how many bytes of its last batch are on later pages.
- */
-static uint16
-walk_orphan(Verifier *v, const DataOpaque *opaque, uint16 lower, BlockNumber block)
-{
-	uint64		here;
-
-	if (!v->have_before)
-	{
-		v->orphan_bytes = opaque->open_bytes;
-		return lower;
-	}
-	if (v->orphan_bytes == 0)
-		finding(v, "block %u continues a batch that is not there", block);
-	here = Min(v->orphan_bytes, (uint64) (lower - DATA_PAGE_START));
-	v->orphan_bytes -= here;
-	return DATA_PAGE_START + here;
-}
-
 /* The bytes at the page's start that belong to an earlier batch. */
 static uint16
 walk_continuation(Verifier *v, const char *page, BlockNumber block)
@@ -222,11 +200,13 @@ walk_continuation(Verifier *v, const char *page, BlockNumber block)
 	{
 		if (v->in_batch && !(lower == DATA_PAGE_START && opaque->open_bytes > 0))
 			abandon_batch(v);
-		v->orphan_bytes = 0;
 		return DATA_PAGE_START;
 	}
 	if (!v->in_batch)
-		return walk_orphan(v, opaque, lower, block);
+	{
+		finding(v, "block %u continues a batch that is not there", block);
+		return lower;
+	}
 	if (v->page_number - opaque->batch_back != v->start_page || opaque->batch_pos != v->start_pos)
 		finding(v, "block %u names another place where its batch begins", block);
 	wanted = v->batch.length - v->batch.header_size - v->length;
@@ -252,7 +232,10 @@ walk_page(Verifier *v, const char *page, BlockNumber block)
 		return;
 	}
 	check_against_previous(v, opaque, block);
-	pos = walk_continuation(v, page, block);
+	if (v->page_number == v->first_page)
+		pos = v->first_pos;		/* before it are batches that were trimmed */
+	else
+		pos = walk_continuation(v, page, block);
 
 	while (pos < lower && !v->in_batch)
 	{
@@ -309,7 +292,6 @@ verify_lane(Verifier *v)
 	bool		ended = false;
 
 	v->have_before = v->in_batch = v->past_end = false;
-	v->orphan_bytes = 0;
 	if (v->map.entry.head_seq > v->map.entry.next_seq)
 	{
 		finding(v, "directory entry is malformed");
@@ -324,13 +306,16 @@ verify_lane(Verifier *v)
 				(long long) v->map.entry.log_start, (long long) v->map.entry.frozen_upto,
 				(long long) v->log_end);
 
+	v->first_page = logical_page(v->map.entry.trim_seq, v->map.entry.start_index);
+	v->first_pos = Max(v->map.entry.start_pos, DATA_PAGE_START);
 	for (uint32 seq = v->map.entry.head_seq; seq < v->map.entry.next_seq && !ended; seq++)
 	{
 		DirEntry	entry;
 		DataOpaque	first = {0};
 
 		directory_extent(&v->map, seq, &entry);
-		for (int index = 0; index < extent_pages(seq); index++)
+		for (int index = (seq == v->map.entry.head_seq) ? v->map.entry.start_index : 0;
+			 index < extent_pages(seq); index++)
 		{
 			PageIdentity id = {v->map.incarnation, seq, v->map.lane, index};
 
@@ -355,7 +340,8 @@ verify_lane(Verifier *v)
 				break;
 			}
 		}
-		check_entry(v, seq, &entry, &first, data_opaque(copy.data));
+		if (first.page_id != 0)
+			check_entry(v, seq, &entry, &first, data_opaque(copy.data));
 	}
 	if (v->in_batch && ended)
 	{
