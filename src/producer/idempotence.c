@@ -259,6 +259,7 @@ numbering_admit(Relation rel, int32 partition, const Numbering *numbering, int64
 {
 	ProducerKey key;
 	KnownProducer *producer;
+	bool		is_new;
 
 	if (numbering->sequence > PG_INT64_MAX - n)
 		ereport(ERROR,
@@ -270,14 +271,17 @@ numbering_admit(Relation rel, int32 partition, const Numbering *numbering, int64
 	strlcpy(key.producer_id, numbering->producer_id, sizeof(key.producer_id));
 
 	producer = know_producer(RelationGetRelid(rel), &key);
-	if (!is_next(rel, partition, numbering, n, &producer->state))
-		return false;
+	is_new = is_next(rel, partition, numbering, n, &producer->state);
 	note_before(producer, GetCurrentTransactionNestLevel());
-	producer->state.known = true;
-	producer->state.epoch = numbering->epoch;
-	producer->state.sequence = numbering->sequence + n - 1;
+	if (is_new)
+	{
+		producer->state.known = true;
+		producer->state.epoch = numbering->epoch;
+		producer->state.sequence = numbering->sequence + n - 1;
+	}
+	/* a repeat too: its COMMIT promises that the message is on disk */
 	producer->changed = true;
-	return true;
+	return is_new;
 }
 
 /* ---------- ends of transactions and subtransactions ---------- */

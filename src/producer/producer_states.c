@@ -98,7 +98,7 @@ seconds_now(void)
 static LockAcquireResult
 lock_state(const ProducerKey *producer, bool dont_wait)
 {
-	Relation	rel = table_of_room_open("producer_states", AccessShareLock);
+	Relation	rel = table_of_room_open("producer_states", RowExclusiveLock);
 	uint64		hash = hash_bytes_extended((const unsigned char *) producer,
 										   sizeof(ProducerKey), 0);
 	LOCKTAG		tag;
