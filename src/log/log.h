@@ -195,9 +195,9 @@ typedef struct AppendBatch
  */
 extern void log_append(Relation rel, int32 lane, AppendBatch *batches, int nbatches);
 
-/* 40001: a message expects another offset than "next", which it would get. */
+/* Error 40001: a message expects another offset than "next", which it would get. */
 extern void log_refuse_expected(Relation rel, int32 lane, RecordOffset expected,
-								RecordOffset next) pg_attribute_noreturn();
+								RecordOffset next);
 
 /*
  * log_own_appends: whether this transaction has appended to the relation.
