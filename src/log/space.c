@@ -407,30 +407,34 @@ free_lists_are_whole(Relation rel)
 	UnlockReleaseBuffer(buffer);
 }
 
-/* What is not in use below "end" becomes free extents, as large as fit. */
+/*
+ * What is not in use below the end becomes free extents, as large as fit.  They
+ * are put on the lists from the end on, so that those near the file's beginning are
+ * taken first, and what is in use at its end dies out.
+ */
 static void
 rebuild_free_lists(Relation rel, const UsedBlocks *used)
 {
-	BlockNumber block = 0;
+	BlockNumber end = used->end;
 
-	while (block < used->end)
+	while (end > 0)
 	{
 		int			size_class = EXTENT_SIZE_CLASSES - 1;
-		int			n = 0;
+		BlockNumber n = 0;
 
-		while (n < EXTENT_MAX_PAGES && block + n < used->end &&
-			   !(used->bits[(block + n) / 8] & (1 << ((block + n) % 8))))
+		while (n < EXTENT_MAX_PAGES && n < end &&
+			   !(used->bits[(end - 1 - n) / 8] & (1 << ((end - 1 - n) % 8))))
 			n++;
 		if (n == 0)
 		{
-			block++;
+			end--;
 			continue;
 		}
-		while (extent_pages(size_class) > n)
+		while ((BlockNumber) extent_pages(size_class) > n)
 			size_class--;
 		CHECK_FOR_INTERRUPTS();
-		add_free_extent(rel, size_class, block);
-		block += extent_pages(size_class);
+		end -= extent_pages(size_class);
+		add_free_extent(rel, size_class, end);
 	}
 	free_lists_are_whole(rel);
 }
