@@ -1,7 +1,8 @@
 # Producers that number their messages, each with a twin that produces the same
 # ones, retry over lost connections, kill -9 of the server and a promotion: every
-# sequence is in the log exactly once, and in order.  Then what the states survive
-# besides: a crash with a prepared transaction, pg_dump, an old snapshot.
+# sequence is in the log exactly once, and in order.  Others append optimistically
+# beside them: every message is where it was expected.  Then what the states
+# survive besides: a crash with a prepared transaction, pg_dump, an old snapshot.
 
 use strict;
 use warnings;
@@ -22,7 +23,7 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 
 my $old = new_node('old', init => [ allows_streaming => 1 ], conf => "wal_consistency_checking = 'all'\n");
 $old->start;
-$old->safe_psql('postgres', "CREATE EXTENSION pgtopic; SELECT topic.create('t', $partitions)");
+$old->safe_psql('postgres', "CREATE EXTENSION pgtopic; SELECT topic.create('t', $partitions), topic.create('account')");
 $old->backup('base');
 my $new = PostgreSQL::Test::Cluster->new('new');
 $new->init_from_backup($old, 'base', has_streaming => 1);
@@ -62,55 +63,92 @@ sub transaction
 		. '], ' . $identity->($sequence) . ')', $n);
 }
 
-# A producer writes what was acknowledged: partition, next sequence.
-sub produce
+# A session that goes on after its server is lost: each turn of the work gets a
+# client, and dies with "gone: ..." when there is none any more.
+sub work
 {
-	my ($name, $twin) = @_;
-	my @next = (0) x $partitions;
+	my ($name, $turn) = @_;
 	my ($client, $stop);
 	my $parent = getppid();
 
 	srand($seed + $$);
 	$SIG{TERM} = sub { $stop = 1 };
 	$SIG{PIPE} = 'IGNORE';
-	open my $log, '>', "$dir/$name$twin.log" or die $!;
+	open my $log, '>', "$dir/$name.log" or die $!;
 	$log->autoflush(1);
 	until ($stop || getppid() != $parent)
 	{
-		my $partition = int rand $partitions;
-		my ($sql, $n) = transaction($name, $partition, $next[$partition]);
-		my $reply = eval {
+		next if eval {
 			$client //= do {
 				my ($host, $port) = split /\n/, slurp_file("$dir/server");
-				TopicConsumers::Client->new(host => $host, port => $port, name => "$name$twin");
+				TopicConsumers::Client->new(host => $host, port => $port, name => $name);
 			};
-			# at times the connection is lost at COMMIT
-			if (rand() < 0.02)
-			{
-				$client->put(pack('a N', 'Q', 5 + length $sql) . "$sql\0");
-				die "gone: by ourselves\n";
-			}
-			$client->query($sql);
+			print $log $turn->($client);
+			1;
 		};
+		print $log "E $@" unless $@ =~ /^gone/;
+		undef $client;
+		Time::HiRes::sleep(0.02);
+	}
+	return;
+}
 
-		if (!$reply)
+# The rows of a query, or nothing after an error that may be.
+sub try
+{
+	my ($client, $sql, $errors) = @_;
+	my $reply = $client->query($sql);
+
+	return $reply->{rows} unless $reply->{state};
+	die "gone: the server stops\n" if $reply->{state} =~ /^57/;
+	die "$reply->{state} $reply->{message} <- $sql\n" unless $reply->{state} eq $errors;
+	return;
+}
+
+# A producer writes what was acknowledged: partition, next sequence.
+sub producer
+{
+	my ($name) = @_;
+	my @next = (0) x $partitions;
+
+	return sub {
+		my ($client) = @_;
+		my $partition = int rand $partitions;
+		my ($sql, $n) = transaction($name, $partition, $next[$partition]);
+
+		# at times the connection is lost at COMMIT
+		if (rand() < 0.02)
 		{
-			print $log "E $@" unless $@ =~ /^gone/;
-			undef $client;
-			Time::HiRes::sleep(0.02);
+			$client->put(pack('a N', 'Q', 5 + length $sql) . "$sql\0");
+			die "gone: by ourselves\n";
 		}
-		elsif ($reply->{state})
+		try($client, $sql, 'none');
+		$next[$partition] += $n;
+		return "A $partition $next[$partition]\n";
+	};
+}
+
+# An accountant appends behind what it has seen, and says how often it was first.
+sub accountant
+{
+	return sub {
+		my ($client) = @_;
+		my $end = try($client, "SELECT last_stable_offset FROM topic.list_offsets('account')", 'none')->[0][0];
+		my @values = map { "'expected $_'" } $end .. $end + int rand 4;
+		my $at = rand() < 0.3 ? 'call' : 'commit';
+		my @sql = ("SET pgtopic.append_at = $at");
+
+		if (rand() < 0.5)
 		{
-			print $log "E $reply->{state} $reply->{message} <- $sql\n" unless $reply->{state} =~ /^57/;
-			undef $client;
+			push @sql, "SELECT topic.produce_batch('account', ARRAY[" . join(', ', @values)
+			  . "], partition => 0, expected_offset => $end)";
 		}
 		else
 		{
-			$next[$partition] += $n;
-			print $log "A $partition $next[$partition]\n";
+			push @sql, map { "SELECT topic.produce('account', $values[$_], partition => 0, expected_offset => " . ($end + $_) . ')' } 0 .. $#values;
 		}
-	}
-	return;
+		return try($client, join('; ', @sql), '40001') ? "B\n" : "C\n";
+	};
 }
 
 my @children;
@@ -141,17 +179,27 @@ for my $name (@names)
 
 		if (!$pid)
 		{
-			produce($name, $twin);
+			work("$name$twin", producer($name));
 			POSIX::_exit(0);
 		}
 		push @children, $pid;
 	}
 }
+for my $n (1 .. 2)
+{
+	my $pid = fork // die $!;
+
+	if (!$pid)
+	{
+		work("accountant $n", accountant());
+		POSIX::_exit(0);
+	}
+	push @children, $pid;
+}
 END { kill 'KILL', @children if @children }
 
 # ---------- blows ----------
 
-# An old snapshot: what producers store takes no more room for it.
 wait_for_more(200, 'producers work');
 for my $round (1 .. 3)
 {
@@ -166,6 +214,7 @@ for my $round (1 .. 3)
 	wait_for_more(200, "they go on after kill -9, $round");
 }
 
+# An old snapshot: what producers store takes no more room for it.
 my $snapshot = $old->background_psql('postgres');
 $snapshot->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t');
 my $size = q{SELECT pg_relation_size('topic.producer_states'), pg_relation_size('topic.offset_slots')};
@@ -184,10 +233,19 @@ waitpid $_, 0 for splice @children;
 # ---------- the sum ----------
 
 is(join("\n", grep { /^E / } map { split /\n/, slurp_file($_) } glob "'$dir/*.log'"), '', 'no producer met an error');
+for my $n (1 .. 2)
+{
+	my $log = slurp_file("$dir/accountant $n.log");
+
+	like($log, qr/^B$/m, "accountant $n was first now and then");
+	like($log, qr/^C$/m, "and at times the other one");
+}
+is($new->safe_psql('postgres', q{SELECT count(*) FROM account WHERE convert_from(value, 'UTF8') <> 'expected ' || log_offset}),
+	0, 'every message is where it was expected');
 my %acked;
 for my $file (glob "'$dir/*.log'")
 {
-	my ($name) = $file =~ m{/(producer \d+)\w\.log$};
+	my ($name) = $file =~ m{/(producer \d+)\w\.log$} or next;
 
 	for (grep { /^A / } split /\n/, slurp_file($file))
 	{
@@ -209,6 +267,7 @@ is(join(' ', sort keys %stored), join(' ', sort keys %acked), 'all producers hav
 is(join(' ', grep { $stored{$_}[0] < $acked{$_} } sort keys %acked), '', 'whatever was acknowledged is there');
 is(join(' ', grep { $stored{$_}[0] != $stored{$_}[1] } sort keys %stored), '', 'the states are those of the messages');
 verify_silent($new, 't');
+verify_silent($new, 'account');
 
 # ---------- what else a state survives ----------
 
