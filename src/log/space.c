@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
@@ -235,18 +236,41 @@ space_make_extent(Relation rel, int32 lane, int size_class)
 typedef struct UsedBlocks
 {
 	BlockNumber nblocks;
-	BlockNumber end;			/* behind the last one in use */
+	BlockNumber end;			/* behind the last one of an extent; what else
+								 * is in use can be moved before it */
+	BlockNumber first_free;		/* all before it are in use */
 	uint8	   *bits;
 } UsedBlocks;
+
+static bool
+is_used(const UsedBlocks *used, BlockNumber block)
+{
+	return (used->bits[block / 8] & (1 << (block % 8))) != 0;
+}
+
+static void
+set_used(UsedBlocks *used, BlockNumber block, bool in_use)
+{
+	if (in_use)
+		used->bits[block / 8] |= 1 << (block % 8);
+	else
+		used->bits[block / 8] &= ~(1 << (block % 8));
+}
 
 static void
 note_used(UsedBlocks *used, BlockNumber block, int n)
 {
 	if (block + n > used->nblocks)
 		return;					/* handed out since */
-	used->end = Max(used->end, block + n);
-	for (int i = 0; i < n; i++, block++)
-		used->bits[block / 8] |= 1 << (block % 8);
+	for (int i = 0; i < n; i++)
+		set_used(used, block + i, true);
+}
+
+static void
+note_extent(UsedBlocks *used, BlockNumber block, uint32 seq)
+{
+	note_used(used, block, extent_pages(seq));
+	used->end = Max(used->end, block + extent_pages(seq));
 }
 
 static void
@@ -269,7 +293,7 @@ note_node(LaneMap *map, UsedBlocks *used, BlockNumber block, int level, uint32 f
 		if (level > 0)
 			note_node(map, used, entries[i].block, level - 1, seq);
 		else
-			note_used(used, entries[i].block, extent_pages(seq));
+			note_extent(used, entries[i].block, seq);
 	}
 }
 
@@ -282,7 +306,7 @@ note_lane(LaneMap *map, UsedBlocks *used)
 		return;
 	}
 	for (uint32 seq = map->entry.head_seq; seq < map->entry.next_seq; seq++)
-		note_used(used, map->entry.extents[seq].block, extent_pages(seq));
+		note_extent(used, map->entry.extents[seq].block, seq);
 }
 
 /*
@@ -293,7 +317,8 @@ static void
 find_used_blocks(Relation rel, const TopicMeta *meta, UsedBlocks *used)
 {
 	used->nblocks = meta->high_block;
-	used->end = 0;
+	used->end = TOPIC_META_BLOCK + 1;
+	used->first_free = 0;
 	used->bits = MemoryContextAllocExtended(CurrentMemoryContext, used->nblocks / 8 + 1,
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	note_used(used, TOPIC_META_BLOCK, 1);
@@ -315,9 +340,9 @@ find_used_blocks(Relation rel, const TopicMeta *meta, UsedBlocks *used)
 	}
 }
 
-/* The meta page loses its free lists, and everything from "end" on. */
+/* Changes of the meta page while free lists are made anew. */
 static void
-clear_free_lists(Relation rel, BlockNumber end)
+update_meta(Relation rel, BlockNumber high_block, bool clear_lists, bool partial)
 {
 	Buffer		buffer = lock_block(rel, TOPIC_META_BLOCK);
 	TopicMeta  *meta = page_meta(BufferGetPage(buffer));
@@ -325,20 +350,156 @@ clear_free_lists(Relation rel, BlockNumber end)
 	WalRecord	record;
 
 	wal_begin(&record, XLOG_TOPIC_SPACE, 0);
-	record.change.offset = end;
+	record.change.offset = high_block;
 	START_CRIT_SECTION();
-	memset(meta->free_extent, 0, sizeof(meta->free_extent));
-	meta->free_node = 0;
-	meta->trimmed_lane = 0;
-	meta->high_block = end;
-	meta->flags |= TOPIC_FREE_LISTS_PARTIAL;
 	page = wal_page(&record, buffer, false);
-	wal_patch(page, META_SPACE_POS, META_SPACE_SIZE);
-	wal_patch(page, DATA_PAGE_START + offsetof(TopicMeta, high_block), sizeof(BlockNumber));
-	wal_patch(page, DATA_PAGE_START + offsetof(TopicMeta, flags), sizeof(uint32));
+	if (clear_lists)
+	{
+		memset(meta->free_extent, 0, sizeof(meta->free_extent));
+		meta->free_node = 0;
+		meta->trimmed_lane = 0;
+		wal_patch(page, META_SPACE_POS, META_SPACE_SIZE);
+	}
+	meta->high_block = high_block;
+	if (partial)
+		meta->flags |= TOPIC_FREE_LISTS_PARTIAL;
+	else
+		meta->flags &= ~TOPIC_FREE_LISTS_PARTIAL;
+	wal_patch(page, DATA_PAGE_START + offsetof(TopicMeta, high_block),
+			  offsetof(TopicMeta, uuid) - offsetof(TopicMeta, high_block));
 	wal_finish(&record, rel);
 	END_CRIT_SECTION();
 	UnlockReleaseBuffer(buffer);
+}
+
+/* A free block before the end, for a directory page that is behind it. */
+static bool
+find_place(UsedBlocks *used, BlockNumber *block)
+{
+	while (used->first_free < used->end && is_used(used, used->first_free))
+		used->first_free++;
+	if (used->first_free >= used->end)
+		return false;
+	*block = used->first_free;
+	return true;
+}
+
+/*
+ * Copies a directory page that lies behind the end to a place before it, and
+ * returns its block.  Whoever points to it has to be changed then; until that, the
+ * old page is as good.
+ */
+static BlockNumber
+move_directory_page(Relation rel, UsedBlocks *used, BlockNumber block)
+{
+	PGAlignedBlock copy;
+	BlockNumber target;
+	WalRecord	record;
+	WalPage    *page;
+	Buffer		buffer;
+
+	if (block < used->end || !find_place(used, &target))
+	{
+		used->end = Max(used->end, block + 1);
+		return block;
+	}
+	directory_copy_page(rel, block, NULL, copy.data);
+	buffer = lock_block(rel, target);
+	wal_begin(&record, XLOG_TOPIC_SPACE, 0);
+	record.change.offset = target;
+	START_CRIT_SECTION();
+	memcpy(BufferGetPage(buffer), copy.data, BLCKSZ);
+	page = wal_page(&record, buffer, true);
+	wal_patch(page, DATA_PAGE_START, page_lower(copy.data) - DATA_PAGE_START);
+	wal_patch(page, BLCKSZ - sizeof(DirOpaque), sizeof(DirOpaque));
+	wal_finish(&record, rel);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+	set_used(used, target, true);
+	set_used(used, block, false);
+	return target;
+}
+
+/* Stores the new block of a directory page at a position of the page above. */
+static void
+store_block(Relation rel, BlockNumber page_block, int pos, BlockNumber block)
+{
+	Buffer		buffer = lock_block(rel, page_block);
+	WalRecord	record;
+
+	wal_begin(&record, XLOG_TOPIC_SPACE, 0);
+	record.change.offset = block;
+	START_CRIT_SECTION();
+	memcpy((char *) BufferGetPage(buffer) + pos, &block, sizeof(block));
+	wal_patch(wal_page(&record, buffer, false), pos, sizeof(block));
+	wal_finish(&record, rel);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(buffer);
+}
+
+/* Moves a node, and those below it, before the end; returns its block. */
+static BlockNumber
+move_node(LaneMap *map, UsedBlocks *used, BlockNumber block, int level, uint32 first_seq)
+{
+	DirEntry	entries[NODE_FANOUT];
+	uint32		stride = node_stride(level);
+
+	CHECK_FOR_INTERRUPTS();
+	block = move_directory_page(map->rel, used, block);
+	if (level == 0)
+		return block;
+	directory_read_node(map, block, level, first_seq, entries);
+	for (int i = 0; i < NODE_FANOUT; i++)
+	{
+		uint32		seq = first_seq + i * stride;
+		BlockNumber child;
+
+		if (seq >= map->entry.next_seq)
+			break;
+		if (seq + stride <= map->entry.head_seq)
+			continue;
+		child = move_node(map, used, entries[i].block, level - 1, seq);
+		if (child != entries[i].block)
+			store_block(map->rel, block, DATA_PAGE_START + i * sizeof(DirEntry) +
+						offsetof(DirEntry, block), child);
+	}
+	return block;
+}
+
+/* Moves what can be moved before the end of the last extent. */
+static void
+move_directory(Relation rel, TopicMeta *meta, UsedBlocks *used)
+{
+	for (int i = 0; i < TOPIC_LANE_PAGES; i++)
+	{
+		BlockNumber block = meta->lane_page[i];
+
+		if (block == 0)
+			continue;
+		meta->lane_page[i] = move_directory_page(rel, used, block);
+		if (meta->lane_page[i] != block)
+		{
+			store_block(rel, TOPIC_META_BLOCK, DATA_PAGE_START + offsetof(TopicMeta, lane_page) +
+						i * sizeof(BlockNumber), meta->lane_page[i]);
+			CacheInvalidateRelcache(rel);	/* others remember it */
+			directory_forget(rel);
+		}
+		for (int lane = i * LANES_PER_PAGE;
+			 lane < Min((i + 1) * LANES_PER_PAGE, TOPIC_MAX_PARTITIONS); lane++)
+		{
+			LaneMap		map;
+			BlockNumber root;
+
+			directory_read_lane(rel, lane, &map);
+			if (map.entry.next_seq == 0 || map.entry.height == 0)
+				continue;
+			root = move_node(&map, used, map.entry.root, map.entry.height - 1, 0);
+			if (root != map.entry.root)
+				store_block(rel, meta->lane_page[i], DATA_PAGE_START +
+							(lane % LANES_PER_PAGE) * sizeof(LaneEntry) +
+							offsetof(LaneEntry, root), root);
+		}
+	}
 }
 
 /* The lanes of one lane page have no trimmed heads any more. */
@@ -390,23 +551,6 @@ add_free_extent(Relation rel, int size_class, BlockNumber block)
 	UnlockReleaseBuffer(metabuf);
 }
 
-static void
-free_lists_are_whole(Relation rel)
-{
-	Buffer		buffer = lock_block(rel, TOPIC_META_BLOCK);
-	TopicMeta  *meta = page_meta(BufferGetPage(buffer));
-	WalRecord	record;
-
-	wal_begin(&record, XLOG_TOPIC_SPACE, 0);
-	START_CRIT_SECTION();
-	meta->flags &= ~TOPIC_FREE_LISTS_PARTIAL;
-	wal_patch(wal_page(&record, buffer, false),
-			  DATA_PAGE_START + offsetof(TopicMeta, flags), sizeof(uint32));
-	wal_finish(&record, rel);
-	END_CRIT_SECTION();
-	UnlockReleaseBuffer(buffer);
-}
-
 /*
  * What is not in use below the end becomes free extents, as large as fit.  They
  * are put on the lists from the end on, so that those near the file's beginning are
@@ -423,7 +567,7 @@ rebuild_free_lists(Relation rel, const UsedBlocks *used)
 		BlockNumber n = 0;
 
 		while (n < EXTENT_MAX_PAGES && n < end &&
-			   !(used->bits[(end - 1 - n) / 8] & (1 << ((end - 1 - n) % 8))))
+			   !is_used(used, end - 1 - n))
 			n++;
 		if (n == 0)
 		{
@@ -436,7 +580,6 @@ rebuild_free_lists(Relation rel, const UsedBlocks *used)
 		end -= extent_pages(size_class);
 		add_free_extent(rel, size_class, end);
 	}
-	free_lists_are_whole(rel);
 }
 
 /* Whether cutting at "end" is worth the lock, or lists were left unfinished. */
@@ -483,16 +626,21 @@ space_give_back(Relation rel)
 	find_used_blocks(rel, &meta, &used);
 	if (worth_giving_back(&meta, used.end))
 	{
-		clear_free_lists(rel, used.end);
+		update_meta(rel, meta.high_block, true, true);
 		for (int i = 0; i < TOPIC_LANE_PAGES; i++)
 		{
 			if (meta.lane_page[i] != 0)
 				forget_heads(rel, meta.lane_page[i]);
 		}
+		move_directory(rel, &meta, &used);
+		update_meta(rel, used.end, false, true);
 		rebuild_free_lists(rel, &used);
+		update_meta(rel, used.end, false, false);
 		if (RelationGetNumberOfBlocks(rel) > used.end)
 			RelationTruncate(rel, used.end);
+		/* the lock stays: others must hear at commit which pages have moved */
 	}
+	else
+		UnlockRelation(rel, AccessExclusiveLock);
 	pfree(used.bits);
-	UnlockRelation(rel, AccessExclusiveLock);
 }
