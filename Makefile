@@ -29,7 +29,7 @@ PG_CPPFLAGS = -I$(srcdir)/src -MMD -MP
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers $(WERROR) \
 	$(if $(findstring clang,$(CC)),-Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes)
-SHLIB_LINK = -Wl,--version-script=$(srcdir)/src/exports.map
+SHLIB_LINK = -llz4 -lzstd -Wl,--version-script=$(srcdir)/src/exports.map
 
 # The program; PGXS builds either a library or a program.
 CLIENT = src/client/pgtopic

@@ -16,6 +16,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "log/codec.h"
 #include "log/directory.h"
 #include "log/tailhint.h"
 #include "log/visibility.h"
@@ -36,6 +37,7 @@ typedef struct AppendStream
 	int32		lane;
 	AppendBatch *batches;
 	BatchHead  *heads;			/* of the batches; length = all of it */
+	char	  **packed;			/* records of those that were compressed */
 	int			nbatches;
 	bool		explicit_offsets;
 	uint32		leader_epoch;
@@ -49,8 +51,36 @@ typedef struct AppendStream
 
 /* ---------- preparing ---------- */
 
+/*
+ * The compressed records of a batch, palloc'd, and their length, if that is to be
+ * done and saves enough; else NULL.
+ */
+static char *
+pack_records(const AppendBatch *append, size_t *packed_length)
+{
+	size_t		length;
+	const char *records = batch_records(append->batch, &length);
+	size_t		capacity;
+	size_t		size;
+	char	   *packed;
+
+	if (!codec_is_known(append->codec) || length < CODEC_MIN_BYTES)
+		return NULL;
+	CHECK_FOR_INTERRUPTS();
+	capacity = codec_bound(append->codec, length);
+	packed = palloc(capacity);
+	size = codec_compress(append->codec, records, length, packed, capacity);
+	if (!codec_worthwhile(length, size))
+	{
+		pfree(packed);
+		return NULL;
+	}
+	*packed_length = size;
+	return repalloc(packed, size);
+}
+
 static void
-prepare_head(AppendBatch *append, BatchHead *head, int64 now)
+prepare_head(AppendBatch *append, BatchHead *head, char **packed, int64 now)
 {
 	Batch	   *batch = append->batch;
 	char		scratch[BATCH_ENVELOPE_MAX];
@@ -59,6 +89,12 @@ prepare_head(AppendBatch *append, BatchHead *head, int64 now)
 
 	memset(head, 0, sizeof(*head));
 	head->flags = batch->attributes & BATCH_ATTRIBUTES_MASK;
+	*packed = pack_records(append, &length);
+	if (*packed != NULL)
+	{
+		records = *packed;
+		head->flags |= append->codec;
+	}
 	if (append->log_append_time)
 	{
 		head->flags |= BATCH_LOG_APPEND_TIME;
@@ -137,9 +173,11 @@ static const char *
 stream_bytes(const AppendStream *s, uint64 position)
 {
 	size_t		length;
+	const char *records = s->packed[s->current];
 
-	return batch_records(s->batches[s->current].batch, &length) +
-		(position - s->heads[s->current].header_size);
+	if (records == NULL)
+		records = batch_records(s->batches[s->current].batch, &length);
+	return records + (position - s->heads[s->current].header_size);
 }
 
 /* Offset of the record that starts at this position of the current batch. */
@@ -172,12 +210,6 @@ walk_records(AppendStream *s, DataOpaque *opaque, uint64 limit)
 
 	if (s->entry >= limit)
 		return;
-	if (head->flags & BATCH_CODEC_MASK)
-	{
-		data_page_add_times(opaque, batch->min_timestamp, batch->max_timestamp);
-		s->entry = head->length;
-		return;
-	}
 	if (constant)
 	{
 		data_page_add_times(opaque, batch->min_timestamp, batch->max_timestamp);
@@ -234,6 +266,12 @@ begin_batch(AppendStream *s, Page page, uint64 fxid)
 	s->start_page = logical_page(opaque->extent_seq, opaque->page_index);
 	s->start_pos = lower;
 	s->done = s->entry = head.header_size;
+	if (s->packed[s->current] != NULL)
+	{
+		/* it is one piece: all of it is here, wherever its bytes will be */
+		data_page_add_times(opaque, append->batch->min_timestamp, append->batch->max_timestamp);
+		s->entry = s->heads[s->current].length;
+	}
 	s->begun += append->batch->count;
 	((PageHeader) page)->pd_lower = lower + head.header_size;
 }
@@ -641,9 +679,10 @@ log_append(Relation rel, int32 lane, AppendBatch *batches, int nbatches)
 	s.nbatches = nbatches;
 	s.leader_epoch = GetWALInsertionTimeLine();
 	s.heads = palloc(nbatches * sizeof(BatchHead));
+	s.packed = palloc(nbatches * sizeof(char *));
 	for (int i = 0; i < nbatches; i++)
 	{
-		prepare_head(&batches[i], &s.heads[i], now);
+		prepare_head(&batches[i], &s.heads[i], &s.packed[i], now);
 		if (batches[i].at_offset >= 0)
 			s.explicit_offsets = true;
 	}
@@ -659,6 +698,9 @@ log_append(Relation rel, int32 lane, AppendBatch *batches, int nbatches)
 		own_appends_remember(rel, lane, batches[i].base_offset, batches[i].cid);
 		/* autovacuum analyzes, and freezes, by these counts */
 		pgstat_count_heap_insert(rel, batches[i].batch->count);
+		if (s.packed[i] != NULL)
+			pfree(s.packed[i]);
 	}
+	pfree(s.packed);
 	pfree(s.heads);
 }

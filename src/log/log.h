@@ -172,6 +172,7 @@ typedef struct AppendBatch
 	TransactionId xid;			/* of the subtransaction level it belongs to */
 	CommandId	cid;			/* of the newest command in it */
 	bool		log_append_time;	/* stamp with the time of appending */
+	int			codec;			/* to compress it with, where that saves; 0: none */
 	RecordOffset at_offset;		/* -1: the log end; else at this offset, which
 								 * must be at or past the log end (22023) */
 	RecordOffset expected_offset;	/* -1: any; else the log end must be this

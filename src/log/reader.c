@@ -37,6 +37,7 @@ lane_reader_create(Relation rel, Snapshot snapshot, LaneReadMode mode)
 void
 lane_reader_free(LaneReader *reader)
 {
+	reader_free_unpacked(reader);
 	if (reader->scratch)
 		pfree(reader->scratch);
 	for (int i = 0; i < 2; i++)
@@ -192,6 +193,7 @@ reader_enter_continued_batch(LaneReader *reader)
 	reader->pos = DATA_PAGE_START;
 	reader->rest = reader->batch.length - bytes_before_page(reader, copy.data);
 	reader->in_batch = true;
+	reader->unpacking = false;
 }
 
 /* Bytes of the batch on the present page, from pos on. */
@@ -351,6 +353,7 @@ reader_next_envelope(LaneReader *reader)
 	}
 	reader->rest = reader->batch.length;
 	reader->in_batch = true;
+	reader->unpacking = false;
 	return true;
 }
 
@@ -370,13 +373,6 @@ reader_next_batch(LaneReader *reader)
 				return true;	/* it was read again, and entered */
 			continue;
 		}
-		if (reader->batch.flags & BATCH_CODEC_MASK)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("topic \"%s\" has a batch with compression codec %d",
-							RelationGetRelationName(reader->rel),
-							reader->batch.flags & BATCH_CODEC_MASK),
-					 errhint("Install a version of pgtopic that reads it.")));
 		reader->pos += reader->batch.header_size;
 		reader->rest -= reader->batch.header_size;
 		return true;
@@ -472,9 +468,34 @@ take_record(LaneReader *reader, size_t *size)
 	return scratch;
 }
 
+const char *
+reader_take_rest(LaneReader *reader)
+{
+	char	   *from = reader->page.data + reader->pos;
+	uint64		length = reader->rest;
+	uint64		have = 0;
+
+	if (rest_on_page(reader) < length)
+		from = reserve(reader, &reader->scratch, &reader->scratch_size, length);
+	while (reader->rest > 0)
+	{
+		uint64		n = rest_on_page(reader);
+
+		if (from == reader->scratch)
+			memcpy(from + have, reader->page.data + reader->pos, n);
+		have += n;
+		reader->pos += n;
+		reader->rest -= n;
+		if (reader->rest > 0 && !follow_batch(reader))
+			broken_batch(reader);
+	}
+	return from;
+}
+
 /*
  * A key or value as a bytea.  A short one gets its one-byte header where its
- * length stood, in our copy of the page; a long one needs aligned memory.
+ * length stood, in our copy of the page; a long one needs aligned memory, and
+ * what was unpacked may be read once more.
  */
 static struct varlena *
 make_bytea(LaneReader *reader, RecordBytes bytes, int which)
@@ -483,7 +504,7 @@ make_bytea(LaneReader *reader, RecordBytes bytes, int which)
 
 	if (bytes.length < 0)
 		return NULL;
-	if (bytes.length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
+	if (bytes.length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX && !reader->unpacking)
 	{
 		result = (struct varlena *) (bytes.data - VARHDRSZ_SHORT);
 		SET_VARSIZE_SHORT(result, bytes.length + VARHDRSZ_SHORT);
@@ -511,13 +532,31 @@ make_record(LaneReader *reader, const DecodedRecord *decoded, LaneRecord *record
 	record->value = reader->want_value ? make_bytea(reader, decoded->value, 1) : NULL;
 }
 
+/* The next record of the present batch; false at the end of a parallel chunk. */
+static bool
+next_plain(LaneReader *reader, DecodedRecord *decoded)
+{
+	char	   *bytes;
+	size_t		size;
+
+	if (reader->pos >= page_lower(reader->page.data) && !follow_batch(reader))
+		broken_batch(reader);
+	if (reader->one_extent && reader->seq > reader->only_seq)
+	{
+		reader->at_end = true;
+		return false;
+	}
+	bytes = take_record(reader, &size);
+	if (!record_decode(bytes, size, decoded))
+		broken_batch(reader);
+	return true;
+}
+
 bool
 lane_reader_next(LaneReader *reader, LaneRecord *record)
 {
 	for (;;)
 	{
-		char	   *bytes;
-		size_t		size;
 		DecodedRecord decoded;
 		RecordOffset offset;
 
@@ -525,21 +564,17 @@ lane_reader_next(LaneReader *reader, LaneRecord *record)
 			lane_reader_seek(reader, reader->lower);
 		if (reader->at_end)
 			return false;
-		if (reader->in_batch && reader->rest == 0)
+		if (reader->in_batch && reader->rest == 0 && !reader->unpacking)
 			reader->in_batch = false;
 		if (!reader->in_batch && !reader_next_batch(reader))
 			return false;
-		if (reader->pos >= page_lower(reader->page.data) && !follow_batch(reader))
-			broken_batch(reader);
-		if (reader->one_extent && reader->seq > reader->only_seq)
+		if (reader->batch.flags & BATCH_CODEC_MASK)
 		{
-			reader->at_end = true;
-			return false;
+			if (!reader_next_unpacked(reader, &decoded))
+				continue;
 		}
-
-		bytes = take_record(reader, &size);
-		if (!record_decode(bytes, size, &decoded))
-			broken_batch(reader);
+		else if (!next_plain(reader, &decoded))
+			return false;
 		offset = reader->batch.base_offset + decoded.offset_delta;
 		if (offset < reader->lower)
 			continue;

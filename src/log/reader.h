@@ -14,6 +14,9 @@
 #include "log/directory.h"
 #include "log/visibility.h"
 
+/* The records of a compressed batch, in memory. */
+typedef struct UnpackedBatch UnpackedBatch;
+
 struct LaneReader
 {
 	Relation	rel;
@@ -44,6 +47,8 @@ struct LaneReader
 	bool		in_batch;
 	BatchHead	batch;
 	uint64		rest;			/* bytes of it from pos on */
+	UnpackedBatch *unpacked;	/* of the newest compressed batch */
+	bool		unpacking;		/* in_batch, and its records come from there */
 	RecordOffset next_offset;	/* records below have been passed */
 	VisibilityCache seen;
 
@@ -97,5 +102,18 @@ extern bool reader_next_envelope(LaneReader *reader);
 
 /* Finds the next batch whose records are wanted, and goes behind its envelope. */
 extern bool reader_next_batch(LaneReader *reader);
+
+/*
+ * The rest of the present batch in one piece, valid until the reader's next
+ * step; the reader is behind the batch then.
+ */
+extern const char *reader_take_rest(LaneReader *reader);
+
+/* ---------- unpack.c ---------- */
+
+/* The next record of the present batch, a compressed one; false: leaves it. */
+extern bool reader_next_unpacked(LaneReader *reader, DecodedRecord *decoded);
+
+extern void reader_free_unpacked(LaneReader *reader);
 
 #endif							/* PGTOPIC_LOG_READER_H */

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "log/codec.h"
 #include "log/directory.h"
 #include "log/verify.h"
 #include "log/visibility.h"
@@ -79,7 +80,7 @@ finding(Verifier *v, const char *format,...)
 
 /* ---------- batches ---------- */
 
-static void
+static bool
 check_crc(Verifier *v)
 {
 	const BatchHead *b = &v->batch;
@@ -88,26 +89,28 @@ check_crc(Verifier *v)
 								b->producer_epoch, b->base_sequence, b->nrecords,
 								v->bytes, v->length);
 
-	if (crc != b->crc)
-		finding(v, "batch at offset %lld has CRC %08X, its envelope says %08X",
-				(long long) b->base_offset, crc, b->crc);
+	if (crc == b->crc)
+		return true;
+	finding(v, "batch at offset %lld has CRC %08X, its envelope says %08X",
+			(long long) b->base_offset, crc, b->crc);
+	return false;
 }
 
 static void
-check_records(Verifier *v)
+check_records(Verifier *v, const char *bytes, uint64 length)
 {
 	const BatchHead *b = &v->batch;
 	uint64		pos = 0;
 	int32		count = 0;
 	int64		last = -1;
 
-	while (pos < v->length)
+	while (pos < length)
 	{
 		DecodedRecord record;
-		int64		size = record_length(v->bytes + pos, v->length - pos);
+		int64		size = record_length(bytes + pos, length - pos);
 
-		if (size <= 0 || (uint64) size > v->length - pos ||
-			!record_decode(v->bytes + pos, size, &record))
+		if (size <= 0 || (uint64) size > length - pos ||
+			!record_decode(bytes + pos, size, &record))
 		{
 			finding(v, "batch at offset %lld has a malformed record %d",
 					(long long) b->base_offset, count);
@@ -123,6 +126,29 @@ check_records(Verifier *v)
 	if (count != b->nrecords)
 		finding(v, "batch at offset %lld holds %d records, its envelope says %d",
 				(long long) b->base_offset, count, b->nrecords);
+}
+
+/* The records of a compressed batch, whose CRC is right. */
+static void
+check_packed(Verifier *v)
+{
+	const BatchHead *b = &v->batch;
+	int			codec = b->flags & BATCH_CODEC_MASK;
+	int64		size = codec_plain_size(codec, v->bytes, v->length);
+	char	   *plain;
+
+	if (size < 0 || size > RECORD_MAX_BYTES)
+	{
+		finding(v, "batch at offset %lld has no sound frame of compression codec %d",
+				(long long) b->base_offset, codec);
+		return;
+	}
+	plain = palloc(size);
+	if (codec_decompress(codec, v->bytes, v->length, plain, size) != CODEC_OK)
+		finding(v, "batch at offset %lld cannot be decompressed", (long long) b->base_offset);
+	else
+		check_records(v, plain, size);
+	pfree(plain);
 }
 
 /* Takes over n bytes of the batch that is being walked. */
@@ -141,10 +167,14 @@ take_bytes(Verifier *v, const char *from, uint64 n)
 static void
 finish_batch(Verifier *v)
 {
+	bool		sound;
+
 	v->in_batch = false;
-	check_crc(v);
+	sound = check_crc(v);
 	if ((v->batch.flags & BATCH_CODEC_MASK) == 0)
-		check_records(v);
+		check_records(v, v->bytes, v->length);
+	else if (sound)
+		check_packed(v);
 }
 
 /* The writer of the present batch left it incomplete: was it dead? */

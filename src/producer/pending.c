@@ -75,6 +75,7 @@ typedef struct LaneChunk
 struct PendingTopic
 {
 	Oid			oid;
+	int			codec;			/* its batches are compressed with */
 	int32		nbatches;		/* pending */
 	int			nchunks;
 	LaneChunk **chunks;			/* by partition / LANES_PER_CHUNK, may be NULL */
@@ -181,6 +182,12 @@ pending_topic(Oid oid)
 	topics[position] = topic;
 	ntopics++;
 	return recent = topic;
+}
+
+void
+pending_set_compression(PendingTopic *topic, int codec)
+{
+	topic->codec = codec;
 }
 
 int64
@@ -508,6 +515,7 @@ flush_lane(Relation rel, int32 partition, PendingLane *lane,
 		appends[n].xid = xids[batch->level - 1];
 		appends[n].cid = batch->cid;
 		appends[n].log_append_time = batch->log_append_time;
+		appends[n].codec = batch->topic->codec;
 		appends[n].at_offset = -1;
 		appends[n].expected_offset = batch->expected_offset;
 		appends[n].base_offset = -1;
@@ -653,13 +661,15 @@ pending_append(Relation rel, int32 partition, Batch *batch,
 			   RecordOffset at_offset, CommandId cid)
 {
 	int			level = GetCurrentTransactionNestLevel();
-	PendingLane *lane = get_lane(pending_topic(RelationGetRelid(rel)), partition);
+	PendingTopic *topic = pending_topic(RelationGetRelid(rel));
+	PendingLane *lane = get_lane(topic, partition);
 	AppendBatch append = {0};
 
 	pending_flush(RelationGetRelid(rel));
 	append.batch = batch;
 	append.xid = GetCurrentTransactionId();
 	append.cid = cid;
+	append.codec = topic->codec;
 	append.at_offset = at_offset;
 	append.expected_offset = -1;
 	append_batches(rel, partition, lane, &append, 1, level);

@@ -48,6 +48,12 @@ extern void pending_init(void);
 extern PendingTopic *pending_topic(Oid topic);
 
 /*
+ * What the topic's batches are compressed with from now on, also those that wait
+ * already: a setting that need not be looked up when they are appended.
+ */
+extern void pending_set_compression(PendingTopic *topic, int codec);
+
+/*
  * pending_now: the present time for messages of a command, in ms.  Reading
  * the clock for every row of a bulk load would show.
  */

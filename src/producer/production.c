@@ -29,6 +29,7 @@ production_begin(Production *production, Relation rel, CommandId cid, int64 now)
 	production->max_timestamp = settings->timestamp_after_max_ms < 0 ?
 		PG_INT64_MAX : now + settings->timestamp_after_max_ms;
 	production->pending = pending_topic(RelationGetRelid(rel));
+	pending_set_compression(production->pending, settings->compression);
 }
 
 int64
