@@ -238,6 +238,7 @@ typedef struct UsedBlocks
 	BlockNumber nblocks;
 	BlockNumber end;			/* behind the last one of an extent; what else
 								 * is in use can be moved before it */
+	BlockNumber count;			/* of blocks in use */
 	BlockNumber first_free;		/* all before it are in use */
 	uint8	   *bits;
 } UsedBlocks;
@@ -264,6 +265,7 @@ note_used(UsedBlocks *used, BlockNumber block, int n)
 		return;					/* handed out since */
 	for (int i = 0; i < n; i++)
 		set_used(used, block + i, true);
+	used->count += n;
 }
 
 static void
@@ -318,7 +320,7 @@ find_used_blocks(Relation rel, const TopicMeta *meta, UsedBlocks *used)
 {
 	used->nblocks = meta->high_block;
 	used->end = TOPIC_META_BLOCK + 1;
-	used->first_free = 0;
+	used->count = used->first_free = 0;
 	used->bits = MemoryContextAllocExtended(CurrentMemoryContext, used->nblocks / 8 + 1,
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	note_used(used, TOPIC_META_BLOCK, 1);
@@ -582,11 +584,11 @@ rebuild_free_lists(Relation rel, const UsedBlocks *used)
 	}
 }
 
-/* Whether cutting at "end" is worth the lock, or lists were left unfinished. */
+/* Whether what can be cut off is worth the lock, or lists were left unfinished. */
 static bool
-worth_giving_back(const TopicMeta *meta, BlockNumber end)
+worth_giving_back(const TopicMeta *meta, const UsedBlocks *used)
 {
-	BlockNumber gain = meta->high_block - end;
+	BlockNumber gain = meta->high_block - Max(used->end, used->count);
 
 	return (meta->flags & TOPIC_FREE_LISTS_PARTIAL) ||
 		gain >= GIVE_BACK_MIN_PAGES ||
@@ -619,12 +621,12 @@ space_give_back(Relation rel)
 	directory_read_meta(rel, &meta);
 	find_used_blocks(rel, &meta, &used);
 	pfree(used.bits);
-	if (!worth_giving_back(&meta, used.end) || !lock_alone(rel))
+	if (!worth_giving_back(&meta, &used) || !lock_alone(rel))
 		return;
 
 	directory_read_meta(rel, &meta);
 	find_used_blocks(rel, &meta, &used);
-	if (worth_giving_back(&meta, used.end))
+	if (worth_giving_back(&meta, &used))
 	{
 		update_meta(rel, meta.high_block, true, true);
 		for (int i = 0; i < TOPIC_LANE_PAGES; i++)
