@@ -167,7 +167,7 @@ pgtopic_offset_restored(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a row of topic.group_offsets has no offset"),
 				 errdetail("An offset of consumer group \"%s\" is not restored.", group_id_of(trigger)),
-				 errhint("Dump without --inserts.")));
+				 errhint("Dump with pg_dump, which reads topic.group_offsets_to_dump().")));
 		return PointerGetDatum(NULL);
 	}
 

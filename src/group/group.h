@@ -13,6 +13,8 @@
 #ifndef PGTOPIC_GROUP_H
 #define PGTOPIC_GROUP_H
 
+#include "postgres_ext.h"
+
 /* Settings, shared memory and hooks; from _PG_init, after producer_init(). */
 extern void group_init(void);
 
@@ -36,5 +38,8 @@ extern bool notifier_run(bool (*keep_on) (void));
  */
 typedef void (*coordinator_missing_hook_type) (void);
 extern coordinator_missing_hook_type coordinator_missing_hook;
+
+/* After DROP DATABASE: frees the memory of its groups, some with members that are away. */
+extern void group_forget_database(Oid database);
 
 #endif							/* PGTOPIC_GROUP_H */

@@ -188,6 +188,7 @@ copy_member(GroupCopy *copy, GroupMember *member, int index, int64 now)
 	origin->index = index;
 	origin->procno = member->procno;
 	origin->gone = false;
+	origin->woken = false;
 	strlcpy(origin->order_key, is_static ? member->instance_id : member->member_id,
 			ORDER_KEY_BYTES);
 	copy->dense_member[index] = number;
@@ -463,13 +464,17 @@ hand_over(ConsumerGroup *group, GroupPartition *partition, int owner, int32 epoc
 }
 
 static void
-add_wake(GroupCopy *copy, int procno)
+add_wake(GroupCopy *copy, CopiedMember *origin)
 {
-	if (procno >= 0)
-		copy->wake[copy->nwake++] = procno;
+	if (origin->procno >= 0 && !origin->woken)
+		copy->wake[copy->nwake++] = origin->procno;
+	origin->woken = true;
 }
 
-/* Nobody owns what is gone, but for whoever is just committing its offset. */
+/*
+ * Nobody owns what is gone, but for whoever is just committing its offset.  Who
+ * waits for news of it learns that none will come.
+ */
 static void
 free_dropped_topics(GroupCopy *copy, ConsumerGroup *group)
 {
@@ -482,10 +487,14 @@ free_dropped_topics(GroupCopy *copy, ConsumerGroup *group)
 		for (int j = 0; j < topic->npartitions; j++)
 		{
 			GroupPartition *partition = partition_at(group, i, j);
+			int			owner = dense_member(copy, partition->owner);
 
 			partition->target = NO_MEMBER;
-			if (partition->owner != NO_MEMBER && !partition->committing)
-				hand_over(group, partition, NO_MEMBER, partition->epoch);
+			if (partition->owner == NO_MEMBER || partition->committing)
+				continue;
+			hand_over(group, partition, NO_MEMBER, partition->epoch);
+			if (owner != NO_MEMBER)
+				add_wake(copy, &copy->member_origins[owner]);
 		}
 	}
 }
@@ -560,7 +569,7 @@ apply_to_member(GroupCopy *copy, ConsumerGroup *group, const GroupChange *change
 			group_remove_member(group, origin->index);
 			break;
 		case CHANGE_WAKE:
-			add_wake(copy, origin->procno);
+			add_wake(copy, origin);
 			break;
 		case CHANGE_AWAY:
 			member_at(group, origin->index)->state = change->state;

@@ -36,6 +36,7 @@ typedef struct CopiedMember
 	int32		index;			/* in the group */
 	int32		procno;
 	bool		gone;			/* the decision removes it */
+	bool		woken;			/* is in "wake" */
 	char		order_key[ORDER_KEY_BYTES];
 } CopiedMember;
 

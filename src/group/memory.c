@@ -17,6 +17,7 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "group/group.h"
 #include "group/members.h"
 #include "group/memory.h"
 #include "miscadmin.h"
@@ -320,6 +321,33 @@ group_detach(ConsumerGroup *group)
 	{
 		Assert(group->ntakers == 0 && group->exclusive == 0);
 		free_group(group);
+	}
+	LWLockRelease(directory->lock);
+}
+
+/*
+ * Nobody is connected to the database, so nobody has a reference; a coordinator
+ * that would remove its members when their time comes has left, too.
+ */
+void
+group_forget_database(Oid database)
+{
+	if (directory == NULL)
+		return;
+	attach_area();
+	LWLockAcquire(directory->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < DIRECTORY_BUCKETS; i++)
+	{
+		dsa_pointer pointer = directory->buckets[i];
+
+		while (DsaPointerIsValid(pointer))
+		{
+			ConsumerGroup *group = dsa_get_address(area, pointer);
+
+			pointer = group->next;
+			if (group->database == database && group->references == 0)
+				free_group(group);
+		}
 	}
 	LWLockRelease(directory->lock);
 }

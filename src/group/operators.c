@@ -147,6 +147,7 @@ pgtopic_delete_group(PG_FUNCTION_ARGS)
 	if (!group_find(group_id, &row) || row.in_progress)
 		group_missing(group_id);
 	require_empty_group(group_id);
+	note_deletion(group_id, NULL);
 	offsets_delete(group_id, NULL);
 	delete_rows_of_group("group_grants", group_id);
 	delete_rows_of_group("consumer_groups", group_id);
@@ -235,6 +236,7 @@ pgtopic_delete_offsets(PG_FUNCTION_ARGS)
 	group_lock_rows(group_id, AccessExclusiveLock);
 	require_topic_unused(group_id, topic);
 	uuid = topic_settings(topic)->uuid;
+	note_deletion(group_id, &uuid);
 	offsets_delete(group_id, &uuid);
 	topic_close(topic);
 	PG_RETURN_VOID();

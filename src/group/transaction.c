@@ -3,8 +3,9 @@
  * transaction.c
  *	  What the present transaction does to groups.
  *
- * Three stacks, in the order of what happened: how partitions stood before they
- * were touched, offsets to be stored, groups that must be empty.  Each entry
+ * Four stacks, in the order of what happened: how partitions stood before they
+ * were touched, offsets to be stored, groups that must be empty, and numbers of
+ * deliveries whose rows may not have been handed on yet.  Each entry
  * has the nesting level of its subtransaction, so that levels never fall along
  * a stack: the abort of a subtransaction takes entries off the end, its
  * commit makes the last ones its parent's.
@@ -49,6 +50,8 @@ typedef struct Note
 	Oid			role;			/* that has noted it */
 	int64		slot;			/* 0: to be made */
 	int64		key;
+	bool		deletes;		/* no offset: those noted before it, of the group, or
+								 * of a topic of it, are void */
 } Note;
 
 /* A group that must be empty at COMMIT. */
@@ -59,6 +62,13 @@ typedef struct Exclusive
 	bool		is_commit;		/* TP002, else TP004 */
 	bool		marked;
 } Exclusive;
+
+/* Calls that have delivered at this level, one after the other. */
+typedef struct Delivery
+{
+	int			level;
+	uint64		number;
+} Delivery;
 
 /* Partitions of one member that are marked "committing". */
 typedef struct Mark
@@ -78,6 +88,9 @@ static int	notes_size = 0;
 static Exclusive *exclusives = NULL;
 static int	nexclusives = 0;
 static int	exclusives_size = 0;
+static Delivery *deliveries = NULL;
+static int	ndeliveries = 0;
+static int	deliveries_size = 0;
 
 /* From PRE_COMMIT to the end. */
 static Mark *marks = NULL;
@@ -117,6 +130,42 @@ transaction_touch(Membership *membership, SessionPartition *partition)
 	undo->in_flight_since = partition->owned.in_flight_since;
 	undo->touched = partition->touched;
 	partition->touched = present;
+}
+
+/* Those of the same level come to the same end, until the next level begins. */
+uint64
+transaction_delivery(void)
+{
+	static uint64 last_number = 0;
+	int			level = GetCurrentTransactionNestLevel();
+	Delivery   *delivery;
+
+	if (ndeliveries > 0 && deliveries[ndeliveries - 1].level == level)
+		return deliveries[ndeliveries - 1].number;
+	deliveries = make_room(deliveries, ndeliveries, &deliveries_size, sizeof(Delivery));
+	delivery = &deliveries[ndeliveries++];
+	delivery->level = level;
+	delivery->number = ++last_number;
+	return delivery->number;
+}
+
+/* Numbers ascend along the stack. */
+bool
+transaction_delivery_stands(uint64 number)
+{
+	int			low = 0;
+	int			high = ndeliveries;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (deliveries[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < ndeliveries && deliveries[low].number == number;
 }
 
 void
@@ -168,6 +217,7 @@ add_note(void)
 	note->partition = NULL;
 	note->previous = NO_NOTE;
 	note->covers = 0;
+	note->deletes = false;
 	return note;
 }
 
@@ -265,6 +315,26 @@ note_offset_of_empty_group(const OffsetNote *offset, bool is_commit)
 	note->key = filled.key;
 }
 
+/* Only where there is something to void. */
+void
+note_deletion(const char *group_id, const pg_uuid_t *topic)
+{
+	bool		noted = false;
+	Note	   *note;
+
+	for (int i = 0; i < nnotes && !noted; i++)
+		noted = strcmp(notes[i].offset.group_id, group_id) == 0;
+	if (!noted)
+		return;
+	group_id = MemoryContextStrdup(TopTransactionContext, group_id);
+	note = add_note();
+	memset(&note->offset, 0, sizeof(OffsetNote));
+	note->offset.group_id = group_id;
+	if (topic != NULL)
+		note->offset.topic = *topic;
+	note->deletes = true;
+}
+
 bool
 transaction_concerns(const Membership *membership)
 {
@@ -323,6 +393,8 @@ undo_levels(int level)
 		undo_touch(&undos[--nundos]);
 	while (nexclusives > 0 && exclusives[nexclusives - 1].level >= level)
 		end_exclusive(&exclusives[--nexclusives]);
+	while (ndeliveries > 0 && deliveries[ndeliveries - 1].level >= level)
+		ndeliveries--;
 }
 
 static void
@@ -334,6 +406,8 @@ raise_levels(int level)
 		undos[i - 1].level = level - 1;
 	for (int i = nexclusives; i > 0 && exclusives[i - 1].level >= level; i--)
 		exclusives[i - 1].level = level - 1;
+	for (int i = ndeliveries; i > 0 && deliveries[i - 1].level >= level; i--)
+		deliveries[i - 1].level = level - 1;
 }
 
 static void
@@ -433,17 +507,55 @@ same_partition(const Note *a, const Note *b)
 		strcmp(a->offset.group_id, b->offset.group_id) == 0;
 }
 
+/* Whether the offset was deleted after it had been noted. */
+static bool
+is_deleted(const Note *note, const List *deletions)
+{
+	static const pg_uuid_t all_topics = {0};
+	ListCell   *cell;
+
+	foreach(cell, deletions)
+	{
+		const Note *deletion = lfirst(cell);
+
+		if (deletion > note &&
+			strcmp(deletion->offset.group_id, note->offset.group_id) == 0 &&
+			(memcmp(&deletion->offset.topic, &all_topics, sizeof(pg_uuid_t)) == 0 ||
+			 memcmp(&deletion->offset.topic, &note->offset.topic, sizeof(pg_uuid_t)) == 0))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether there is somewhere to store it: not if this transaction has dropped
+ * the topic, alone or with the extension and all its tables.
+ */
+static bool
+has_topic(const Note *note)
+{
+	return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(note->offset.relid));
+}
+
 /* Of each partition the newest note, in order; returns how many there are. */
 static int
 newest_notes(Note **newest)
 {
+	List	   *deletions = NIL;
+	int			nsorted = 0;
 	int			n = 0;
 
 	for (int i = 0; i < nnotes; i++)
-		newest[i] = &notes[i];
-	qsort(newest, nnotes, sizeof(Note *), compare_notes);
-	for (int i = 0; i < nnotes; i++)
-		if (i + 1 == nnotes || !same_partition(newest[i], newest[i + 1]))
+	{
+		if (notes[i].deletes)
+			deletions = lappend(deletions, &notes[i]);
+		else
+			newest[nsorted++] = &notes[i];
+	}
+	qsort(newest, nsorted, sizeof(Note *), compare_notes);
+	for (int i = 0; i < nsorted; i++)
+		if ((i + 1 == nsorted || !same_partition(newest[i], newest[i + 1])) &&
+			!is_deleted(newest[i], deletions) && has_topic(newest[i]))
 			newest[n++] = newest[i];
 	return n;
 }
@@ -483,13 +595,11 @@ compare_writes(const void *a, const void *b)
 	return x->slot < y->slot ? -1 : (x->slot > y->slot);
 }
 
-/* But not of a topic that this transaction has dropped. */
 static void
 write_rows(Note **newest, int n)
 {
 	for (int i = 0; i < n; i++)
-		if ((newest[i]->slot == 0 || newest[i]->offset.set_metadata) &&
-			SearchSysCacheExists1(RELOID, ObjectIdGetDatum(newest[i]->offset.relid)))
+		if (newest[i]->slot == 0 || newest[i]->offset.set_metadata)
 			write_row(newest[i]);
 }
 
@@ -501,8 +611,6 @@ write_slots(Note **newest, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		if (newest[i]->slot == 0)
-			continue;
 		writes[nwrites].slot = newest[i]->slot;
 		writes[nwrites].key = newest[i]->key;
 		writes[nwrites].value = newest[i]->offset.value;
@@ -622,6 +730,7 @@ at_commit(void)
 	unmark_all();
 	nnotes = 0;
 	nundos = 0;
+	ndeliveries = 0;
 	while (nexclusives > 0)
 		end_exclusive(&exclusives[--nexclusives]);
 }

@@ -48,8 +48,22 @@ typedef struct OffsetNote
 extern void note_offset_of_empty_group(const OffsetNote *offset, bool is_commit);
 
 /*
+ * note_deletion: what this transaction has noted of the group until now, or of
+ * one topic of it, is not to be stored: it deletes those offsets.
+ */
+extern void note_deletion(const char *group_id, const pg_uuid_t *topic);
+
+/*
  * require_empty_group: TP004 unless the group is empty now, and again at COMMIT.
  */
 extern void require_empty_group(const char *group_id);
+
+/*
+ * transaction_delivery: the number of a delivery that is made now.
+ * transaction_delivery_stands: false when the savepoint that it was made in has
+ * been rolled back, with the positions: its messages come again.
+ */
+extern uint64 transaction_delivery(void);
+extern bool transaction_delivery_stands(uint64 number);
 
 #endif							/* PGTOPIC_GROUP_TRANSACTION_H */

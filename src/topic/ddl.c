@@ -296,7 +296,7 @@ topic_process_utility(PlannedStmt *planned, const char *query_string,
 	if (concerns_us)
 	{
 		before_utility(statement);
-		if (IsA(statement, CopyStmt) && dump_reads_function((CopyStmt *) statement))
+		if (dump_reads_function(statement))
 			planned = dump_function_statement(planned);
 	}
 

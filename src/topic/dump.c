@@ -5,10 +5,10 @@
  *	  end that hold no message, and the identity of topics without a row in
  *	  topic.settings.
  *
- * pg_dump reads a configuration table of an extension with COPY ... TO.  So
- * that what is read is true at that moment, and nothing has to be written when
- * a partition is trimmed, that statement reads topic.settings_to_dump()
- * instead.  The trigger of topic.settings puts it back.  Any table topic.t for
+ * pg_dump reads a configuration table of an extension with COPY ... TO, or with
+ * a cursor if it is to write INSERTs.  So that what is read is true at that
+ * moment, and nothing has to be written when a partition is trimmed, that
+ * statement reads topic.settings_to_dump() instead.  The trigger of topic.settings puts it back.  Any table topic.t for
  * which there is a function topic.t_to_dump() is treated so, whichever room
  * it belongs to.
  *
@@ -26,6 +26,7 @@
 #include "log/log.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
+#include "parser/analyze.h"
 #include "parser/parse_func.h"
 #include "parser/parser.h"
 #include "topic/internal.h"
@@ -47,36 +48,95 @@ dump_function_of(const char *table)
 	return OidIsValid(LookupFuncName(function, 0, NULL, true)) ? function : NIL;
 }
 
-/* COPY topic.<table> TO, spelled as pg_dump spells it, of a table that has one. */
-bool
-dump_reads_function(CopyStmt *stmt)
+/* The cursor's query as "SELECT columns FROM ONLY topic.<table>", or NULL. */
+static Query *
+query_of_dump_cursor(DeclareCursorStmt *stmt)
 {
-	return !stmt->is_from && stmt->relation != NULL &&
-		stmt->relation->schemaname != NULL &&
-		strcmp(stmt->relation->schemaname, "topic") == 0 &&
-		dump_function_of(stmt->relation->relname) != NIL;
+	Query	   *query = (Query *) stmt->query;
+	RangeTblEntry *rte;
+
+	if (strcmp(stmt->portalname, "_pg_dump_cursor") != 0 || !IsA(query, Query) ||
+		list_length(query->rtable) != 1)
+		return NULL;
+	rte = linitial_node(RangeTblEntry, query->rtable);
+	if (rte->rtekind != RTE_RELATION || rte->inh ||
+		get_rel_namespace(rte->relid) != get_namespace_oid("topic", true))
+		return NULL;
+	return query;
 }
 
-/* COPY of the function's rows, with the same columns in the same order. */
+/* The table that pg_dump reads with the statement, and the columns; or NULL. */
+static const char *
+dumped_table(Node *statement, List **columns)
+{
+	*columns = NIL;
+	if (IsA(statement, CopyStmt))
+	{
+		CopyStmt   *stmt = (CopyStmt *) statement;
+		ListCell   *cell;
+
+		if (stmt->is_from || stmt->relation == NULL || stmt->relation->schemaname == NULL ||
+			strcmp(stmt->relation->schemaname, "topic") != 0)
+			return NULL;
+		foreach(cell, stmt->attlist)
+			*columns = lappend(*columns, strVal(lfirst(cell)));
+		return stmt->relation->relname;
+	}
+	if (IsA(statement, DeclareCursorStmt))
+	{
+		Query	   *query = query_of_dump_cursor((DeclareCursorStmt *) statement);
+		ListCell   *cell;
+
+		if (query == NULL)
+			return NULL;
+		foreach(cell, query->targetList)
+			*columns = lappend(*columns, lfirst_node(TargetEntry, cell)->resname);
+		return get_rel_name(linitial_node(RangeTblEntry, query->rtable)->relid);
+	}
+	return NULL;
+}
+
+/* COPY TO, or a cursor, spelled as pg_dump spells it, of a table that has one. */
+bool
+dump_reads_function(Node *statement)
+{
+	List	   *columns;
+	const char *table = dumped_table(statement, &columns);
+
+	return table != NULL && dump_function_of(table) != NIL;
+}
+
+/* The same of the function's rows, with the same columns in the same order. */
 PlannedStmt *
 dump_function_statement(PlannedStmt *planned)
 {
 	PlannedStmt *result = copyObject(planned);
-	CopyStmt   *stmt = (CopyStmt *) result->utilityStmt;
+	List	   *columns;
+	const char *table = dumped_table(result->utilityStmt, &columns);
 	StringInfoData query;
+	RawStmt    *raw;
 	ListCell   *cell;
 
 	initStringInfo(&query);
 	appendStringInfoString(&query, "SELECT ");
-	foreach(cell, stmt->attlist)
-		appendStringInfo(&query, "%s%s", cell == list_head(stmt->attlist) ? "" : ", ",
-						 quote_identifier(strVal(lfirst(cell))));
-	appendStringInfo(&query, "%s FROM %s()", stmt->attlist == NIL ? "*" : "",
-					 NameListToQuotedString(dump_function_of(stmt->relation->relname)));
+	foreach(cell, columns)
+		appendStringInfo(&query, "%s%s", cell == list_head(columns) ? "" : ", ",
+						 quote_identifier(lfirst(cell)));
+	appendStringInfo(&query, "%s FROM %s()", columns == NIL ? "*" : "",
+					 NameListToQuotedString(dump_function_of(table)));
+	raw = linitial_node(RawStmt, raw_parser(query.data, RAW_PARSE_DEFAULT));
 
-	stmt->query = linitial_node(RawStmt, raw_parser(query.data, RAW_PARSE_DEFAULT))->stmt;
-	stmt->relation = NULL;
-	stmt->attlist = NIL;
+	if (IsA(result->utilityStmt, CopyStmt))
+	{
+		CopyStmt   *stmt = (CopyStmt *) result->utilityStmt;
+
+		stmt->query = raw->stmt;
+		stmt->relation = NULL;
+		stmt->attlist = NIL;
+	}
+	else
+		((DeclareCursorStmt *) result->utilityStmt)->query =
+			(Node *) parse_analyze_fixedparams(raw, query.data, NULL, 0, NULL);
 	return result;
 }
 

@@ -78,7 +78,7 @@ extern const char *timestamp_type_name(bool log_append_time);
 extern const char *compression_name(int codec);
 
 /* dump.c */
-extern bool dump_reads_function(CopyStmt *stmt);
+extern bool dump_reads_function(Node *statement);
 extern PlannedStmt *dump_function_statement(PlannedStmt *planned);
 extern void dump_restore_ends(Oid topic, Datum log_ends);
 

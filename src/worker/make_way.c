@@ -24,6 +24,7 @@
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "compat.h"
+#include "group/group.h"
 #include "miscadmin.h"
 #include "notify/notify.h"
 #include "tcop/utility.h"
@@ -219,8 +220,12 @@ make_way_process_utility(PlannedStmt *planned, const char *query_string,
 		database = database_to_hold(statement);
 
 	if (OidIsValid(database))
+	{
 		run_while_held(database, planned, query_string, read_only_tree, context, params,
 					   environment, dest, completion);
+		if (IsA(statement, DropdbStmt))
+			group_forget_database(database);
+	}
 	else
 		run_statement(planned, query_string, read_only_tree, context, params,
 					  environment, dest, completion);

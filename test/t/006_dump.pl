@@ -187,6 +187,14 @@ is(groups_of('groups'), $groups, 'groups, grants and committed offsets');
 is($node->safe_psql('groups', q{SELECT * FROM topic.reset_offsets('billing', 'app.orders', '+1', 1)}), '1|292|293',
 	'a restored offset is the group\'s');
 
+# as INSERTs, which pg_dump reads with a cursor
+$node->command_ok([ 'pg_dump', '--column-inserts', '--rows-per-insert=100', '-f', "$dir/inserts.sql", 'postgres' ], 'pg_dump --column-inserts');
+$node->safe_psql('postgres', 'CREATE DATABASE inserts TEMPLATE template0');
+$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', "$dir/inserts.sql", 'inserts' ], 'its restore');
+is(groups_of('inserts'), $groups, 'INSERTs: groups, grants and committed offsets');
+is($node->safe_psql('inserts', $contents), $node->safe_psql('postgres', $contents), 'INSERTs: messages, offsets, gaps');
+is($node->safe_psql('inserts', $describe), $node->safe_psql('postgres', $describe), 'INSERTs: settings, identity, bounds, privileges');
+
 # tables one by one, the offsets before their groups and topics
 $node->safe_psql('postgres', 'CREATE DATABASE bits TEMPLATE template0');
 $node->command_ok([ 'pg_restore', '--section=pre-data', '--exit-on-error', '-d', 'bits', "$dir/groups" ], 'definitions');
