@@ -21,7 +21,10 @@ checkpoint_timeout = 30s
 wal_writer_delay = 10ms
 });
 $node->start;
-setup_load_database($node, q{SELECT topic.create('t', 4)});
+
+my $compression = ('none', 'lz4', 'zstd')[ rand 3 ];
+
+setup_load_database($node, "SELECT topic.create('t', 4, compression => '$compression')");
 
 my $load = TopicTest::Load->new(topic => 't', partitions => 4);
 

@@ -24,7 +24,7 @@ max_wal_size = 1GB
 $primary->start;
 setup_load_database($primary, q{
 SELECT topic.create('t', 4);
-SELECT topic.create('side', 3);
+SELECT topic.create('side', 3, compression => 'zstd');
 SELECT topic.create('quiet', 1);
 });
 $primary->backup('base');
@@ -43,7 +43,7 @@ for my $round (1 .. 6)
 	$primary->safe_psql('postgres', qq{
 SELECT topic.produce_batch('side', array_agg(payload('s$round-' || i, i % 700))) FROM generate_series(1, 2000) i;
 SELECT topic.delete_records('side', $round % 3, log_end_offset / 2) FROM topic.list_offsets('side') WHERE partition = $round % 3;
-SELECT topic.create('short$round', 70);
+SELECT topic.create('short$round', 70, compression => 'lz4');
 SELECT topic.produce('short$round', 'x', partition => i) FROM generate_series(0, 69) i;
 BEGIN;
 SET LOCAL pgtopic.append_at = 'call';

@@ -18,7 +18,7 @@ setup_load_database($node, q{
 CREATE ROLE producer;
 CREATE SCHEMA app;
 SELECT topic.create('app.orders', 5, retention => '3 days', retention_bytes => 100000000, max_message_bytes => 2000000,
-	timestamp_type => 'LogAppendTime', timestamp_after_max => '2 hours');
+	timestamp_type => 'LogAppendTime', timestamp_after_max => '2 hours', compression => 'zstd');
 GRANT INSERT ON app.orders TO producer;
 SELECT topic.create('"Odd name"', 2, retention => NULL);
 CREATE TABLE bare (partition int, log_offset bigint, timestamp timestamptz, key bytea, value bytea, headers topic.header[]) USING topic;
