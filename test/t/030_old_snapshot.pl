@@ -1,0 +1,84 @@
+# While somebody holds an old snapshot, and vacuum can take nothing away, a
+# transaction that produces, consumes and commits touches as many buffers after
+# tens of thousands of others as before, and nothing but the topic grows.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use TopicTest;
+
+my $node = new_node('main');
+$node->append_conf('postgresql.conf', "autovacuum = off\nsynchronous_commit = off\nfsync = off");
+$node->start;
+$node->safe_psql('postgres', q{
+CREATE EXTENSION pgtopic;
+SELECT topic.create('t', retention => NULL);
+CREATE PROCEDURE work(rounds int) LANGUAGE plpgsql AS $$
+DECLARE
+	got bigint;
+BEGIN
+	FOR i IN 1 .. rounds LOOP
+		PERFORM topic.produce_batch('t', ARRAY['a', 'b', 'c']);
+		COMMIT;
+		SELECT count(*) INTO got FROM topic.consume('g');
+		ASSERT got = 3;
+		PERFORM topic.commit('g');
+		COMMIT;
+	END LOOP;
+END $$;
+CREATE FUNCTION fetched() RETURNS bigint LANGUAGE sql AS $$
+	SELECT sum(pg_stat_get_blocks_fetched(oid))::bigint FROM pg_class
+	WHERE relkind IN ('r', 'i', 't') AND relname NOT LIKE 'pg\_%' $$;
+});
+
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+$holder->query_safe('SELECT count(*) FROM t');
+
+my $worker = $node->background_psql('postgres');
+$worker->query_safe("SELECT topic.subscribe('g', ARRAY['t'])");
+
+# the statistics of a session are there when it has told them
+sub told
+{
+	my ($sql) = @_;
+
+	$worker->query_safe('SELECT pg_stat_force_next_flush()');
+	$worker->query_safe('SELECT 1');
+	return $node->safe_psql('postgres', $sql);
+}
+
+sub buffers_of_100_rounds
+{
+	my $before = told('SELECT fetched()');
+
+	$worker->query_safe('CALL work(100)');
+	return told('SELECT fetched()') - $before;
+}
+
+my $sizes = q{SELECT string_agg(relname || ' ' || pg_relation_size(oid), ', ' ORDER BY relname) FROM pg_class
+	WHERE relnamespace = 'topic'::regnamespace AND relkind IN ('r', 'i')};
+
+# the first extents of a partition are found in one buffer less than later ones
+$worker->query_safe('CALL work(5000)');
+my $size = $node->safe_psql('postgres', $sizes);
+my $early = buffers_of_100_rounds();
+
+$worker->query_safe('CALL work(30000)');
+my $late = buffers_of_100_rounds();
+
+cmp_ok($early, '>', 500, 'what 100 rounds touch is counted');
+cmp_ok($late, '<=', $early * 1.01, "it does not grow ($early -> $late)");
+is($node->safe_psql('postgres', $sizes), $size, 'no table of the extension has grown');
+is($holder->query_safe('SELECT count(*) FROM t'), '0', 'the snapshot is still held');
+
+$holder->quit;
+$worker->quit;
+log_is_clean($node);
+done_testing;
