@@ -330,9 +330,12 @@ reader_next_envelope(LaneReader *reader)
 	while (!reader->at_end && reader->pos >= page_lower(page))
 	{
 		if (!reader_next_page(reader))
+		{
 			reader->at_end = true;
+			break;				/* pos stays where the next envelope may come */
+		}
 		reader->pos = DATA_PAGE_START;
-		if (!reader->at_end && data_opaque(page)->batch_back > 0)
+		if (data_opaque(page)->batch_back > 0)
 		{
 			/* we did not follow that batch: go to the one behind it */
 			reader_enter_continued_batch(reader);

@@ -35,22 +35,13 @@ typedef struct TrimPlace
 } TrimPlace;
 
 /*
- * The envelope of the batch that holds place->start; at the log end, where the
- * next one will be.  Nothing before it is read any more.
+ * The envelope of the batch that holds place->start or comes next; at the log
+ * end, the end of the last page.  Others append meanwhile, so that the end is
+ * found by walking, too.  Nothing before the place is read any more.
  */
 static void
 find_place(LaneReader *reader, TrimPlace *place)
 {
-	if (place->start >= reader->log_end)
-	{
-		TailRef		tail;
-
-		(void) directory_find_tail(&reader->map, &tail, reader->page.data);
-		place->seq = tail.seq;
-		place->index = (uint16) tail.index;
-		place->pos = page_lower(reader->page.data);
-		return;
-	}
 	reader->at_end = false;
 	reader_seek_batch(reader, place->start);
 	while (reader_next_envelope(reader) &&
