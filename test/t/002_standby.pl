@@ -42,6 +42,7 @@ for my $round (1 .. 6)
 {
 	$primary->safe_psql('postgres', qq{
 SELECT topic.produce_batch('side', array_agg(payload('s$round-' || i, i % 700))) FROM generate_series(1, 2000) i;
+SELECT topic.produce('side', payload('one$round', 600));
 SELECT topic.delete_records('side', $round % 3, log_end_offset / 2) FROM topic.list_offsets('side') WHERE partition = $round % 3;
 SELECT topic.create('short$round', 70, compression => 'lz4');
 SELECT topic.produce('short$round', 'x', partition => i) FROM generate_series(0, 69) i;

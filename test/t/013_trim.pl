@@ -18,7 +18,9 @@ my $primary = new_node('primary',
 	init => [ allows_streaming => 1 ],
 	conf => "wal_consistency_checking = 'all'\nmax_wal_size = 1GB\n");
 $primary->start;
-setup_load_database($primary, q{SELECT topic.create('ring', 3)});
+my $compression = ('none', 'lz4', 'zstd')[ rand 3 ];
+
+setup_load_database($primary, "SELECT topic.create('ring', 3, compression => '$compression')");
 $primary->backup('base');
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');
