@@ -13,13 +13,15 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/storage.h"
 #include "log/directory.h"
 #include "log/wal.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
-#include "utils/inval.h"
+#include "storage/sinval.h"
+#include "storage/standby.h"
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
@@ -468,6 +470,24 @@ move_node(LaneMap *map, UsedBlocks *used, BlockNumber block, int level, uint32 f
 	return block;
 }
 
+/*
+ * Others remember where lane pages are.  They hear of it when they lock the topic
+ * next, also if this transaction fails; and on a standby so, too.
+ */
+static void
+forget_everywhere(Relation rel)
+{
+	SharedInvalidationMessage message = {0};
+
+	message.rc.id = SHAREDINVALRELCACHE_ID;
+	message.rc.dbId = MyDatabaseId;
+	message.rc.relId = RelationGetRelid(rel);
+	SendSharedInvalidMessages(&message, 1);
+	if (XLogStandbyInfoActive())
+		LogStandbyInvalidations(1, &message, false);
+	directory_forget(rel);
+}
+
 /* Moves what can be moved before the end of the last extent. */
 static void
 move_directory(Relation rel, TopicMeta *meta, UsedBlocks *used)
@@ -483,8 +503,7 @@ move_directory(Relation rel, TopicMeta *meta, UsedBlocks *used)
 		{
 			store_block(rel, TOPIC_META_BLOCK, DATA_PAGE_START + offsetof(TopicMeta, lane_page) +
 						i * sizeof(BlockNumber), meta->lane_page[i]);
-			CacheInvalidateRelcache(rel);	/* others remember it */
-			directory_forget(rel);
+			forget_everywhere(rel);
 		}
 		for (int lane = i * LANES_PER_PAGE;
 			 lane < Min((i + 1) * LANES_PER_PAGE, TOPIC_MAX_PARTITIONS); lane++)
@@ -640,9 +659,7 @@ space_give_back(Relation rel)
 		update_meta(rel, used.end, false, false);
 		if (RelationGetNumberOfBlocks(rel) > used.end)
 			RelationTruncate(rel, used.end);
-		/* the lock stays: others must hear at commit which pages have moved */
 	}
-	else
-		UnlockRelation(rel, AccessExclusiveLock);
 	pfree(used.bits);
+	UnlockRelation(rel, AccessExclusiveLock);
 }
