@@ -457,6 +457,7 @@ bool
 directory_find_tail(LaneMap *map, TailRef *tail, char *copy)
 {
 	uint32		seq = map->entry.next_seq - 1;
+	LaneMap		now;
 	DirEntry	extent;
 	int			pages;
 
@@ -464,33 +465,39 @@ directory_find_tail(LaneMap *map, TailRef *tail, char *copy)
 		return false;
 	if (follow_hint(map, tail, copy))
 		return true;
-	/* a page with a successor in a later extent: that was opened meanwhile */
+
+	/*
+	 * The lane may have gone on in other extents meanwhile, and this one have
+	 * been trimmed and reused.  The caller's map stays as it is: it says where
+	 * a reader has begun.
+	 */
+	now = *map;
+	now.bears_overtaking = true;
 	for (;;)
 	{
 		BlockNumber last = InvalidBlockNumber;
 
-		directory_extent(map, seq, &extent);
-		pages = directory_valid_pages(map, seq, extent.block);
+		directory_extent(&now, seq, &extent);
+		pages = directory_valid_pages(&now, seq, extent.block);
 		tail->seq = seq;
 		tail->index = pages - 1;
 		tail->block = extent.block + tail->index;
-		if (pages > 0 && copy_if_valid(map, seq, extent.block, tail->index, copy))
+		if (pages > 0 && copy_if_valid(&now, seq, extent.block, tail->index, copy))
 		{
 			if (tail->index + 1 < extent_pages(seq) ||
 				!(data_opaque(copy)->flags & DATA_PAGE_HAS_NEXT))
 			{
-				tail_hint_set(map->rel, map->lane, tail->block);
+				tail_hint_set(now.rel, now.lane, tail->block);
 				return true;
 			}
 			last = tail->block;
 		}
-		/* it may even have been trimmed meanwhile */
-		directory_refresh_lane(map);
-		if (map->entry.next_seq - 1 == seq)
-			directory_corrupted(map->rel, pages > 0 ? last : extent.block,
+		directory_refresh_lane(&now);
+		if (now.entry.next_seq - 1 == seq)
+			directory_corrupted(now.rel, pages > 0 ? last : extent.block,
 								pages > 0 ? "Page has a successor that the directory does not know" :
 								"Extent has no valid first page");
-		seq = map->entry.next_seq - 1;
+		seq = now.entry.next_seq - 1;
 	}
 }
 

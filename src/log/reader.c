@@ -280,11 +280,13 @@ reader_judge_batch(LaneReader *reader)
 	if (answer == BATCH_FORGOTTEN)
 	{
 		RecordOffset again = Max(reader->lower, reader->batch.base_offset);
+		LaneMap		now;
 
 		/*
 		 * Frozen since we read the lane's entry.  Read that again, and then
-		 * the envelope: it may bear the flag of a dead batch now.  A parallel
-		 * chunk does not go back to the extent before it.
+		 * the envelope: it may bear the flag of a dead batch now.  The log
+		 * start remains the one that we began with.  A parallel chunk does not
+		 * go back to the extent before it.
 		 */
 		if (reader->one_extent)
 		{
@@ -294,7 +296,8 @@ reader_judge_batch(LaneReader *reader)
 			again = Max(again, (RecordOffset) extent.first_offset);
 		}
 		reader->seen.xid = InvalidTransactionId;
-		directory_refresh_lane(&reader->map);
+		directory_read_lane(reader->rel, reader->lane, &now);
+		reader->map.entry.frozen_upto = now.entry.frozen_upto;
 		if (reader->batch.base_offset >= reader->map.entry.frozen_upto)
 			directory_corrupted(reader->rel, reader->extent_start + reader->index,
 								"Batch has a transaction id that is older than the commit log");
