@@ -544,6 +544,13 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 	laneblock = directory_lane_block(rel, lane);	/* may read the meta page */
 	plan.lane = map.entry;
 	plan.seq = map.entry.next_seq;
+	if (plan.seq >= node_stride(MAX_LEVELS))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("partition %d of topic \"%s\" cannot grow any more",
+						lane, RelationGetRelationName(rel)),
+				 errdetail("It has had %u extents of space since its file was made.", plan.seq),
+				 errhint("TRUNCATE the topic, which keeps its offsets, or use another partition.")));
 	if (tail == NULL && offset >= 0)
 		plan.lane.log_start = plan.lane.initial_offset = plan.lane.frozen_upto = offset;
 
