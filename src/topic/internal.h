@@ -73,6 +73,9 @@ extern void settings_set_partitions(SettingsChange *change, int32 partitions);
 extern SettingsColumn settings_column(const char *name);
 extern void settings_store(Relation topic, const SettingsChange *change);
 extern bool settings_forget(Oid topic, pg_uuid_t *uuid);
+
+/* log_retention_hook: what the settings let go. */
+extern bool settings_retention(Relation rel, int32 lane, LogRetention *retention);
 extern const char *cleanup_policy_name(CleanupPolicy policy);
 extern const char *timestamp_type_name(bool log_append_time);
 extern const char *compression_name(int codec);

@@ -494,6 +494,22 @@ topic_settings(Relation rel)
 	return rel->rd_amcache;
 }
 
+bool
+settings_retention(Relation rel, int32 lane, LogRetention *retention)
+{
+	const TopicSettings *settings = topic_settings(rel);
+
+	if (settings->cleanup_policy == CLEANUP_COMPACT)
+		return false;
+	retention->oldest_ms = PG_INT64_MIN;
+	if (settings->retention_ms != UNLIMITED)
+		retention->oldest_ms = log_timestamp_from_tz(GetCurrentTimestamp()) - settings->retention_ms;
+	retention->max_bytes = settings->retention_bytes;
+	retention->floor = PG_INT64_MAX;
+	retention->floor_bytes = -1;
+	return true;
+}
+
 void
 topic_check_partition(Relation rel, int32 partition)
 {

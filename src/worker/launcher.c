@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * launcher.c
- *	  Starts a worker in each database that has the extension, and a notifier
- *	  where somebody listens.
+ *	  Starts a worker in each database that has the extension, a notifier
+ *	  where somebody listens, and maintenance where it is due.
  *
  * The launcher is connected to no database, and so is in nobody's way.  From
  * there it cannot see where the extension is: it starts a worker where there
@@ -190,6 +190,32 @@ collect_wanted(void)
 	}
 }
 
+/*
+ * Where the extension is, maintenance makes its round at every interval; it ends
+ * by itself.  Returns when the next round is due.
+ */
+static int64
+want_maintenance(void)
+{
+	static int64 last_round = 0;
+	int64		due = last_round + maintenance_interval;
+	Oid		   *databases;
+	int			n;
+
+	if (last_round == 0)
+		last_round = now_ms();	/* there is more to do after a start */
+	else if (due <= now_ms())
+	{
+		last_round = now_ms();
+		databases = palloc(max_worker_processes * sizeof(Oid));
+		n = registry_homes(databases);
+		for (int i = 0; i < n; i++)
+			add_wanted(databases[i], WORKER_MAINTENANCE);
+		pfree(databases);
+	}
+	return last_round + maintenance_interval;
+}
+
 /* ---------- workers ---------- */
 
 /* Notes which workers have ended; forgets those that did so long ago. */
@@ -243,7 +269,7 @@ report_lack_of_slots(void)
 		ereport(LOG,
 				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("out of background worker slots for pgtopic"),
-				 errdetail("Consumer groups of some databases cannot rebalance, or listeners are not notified; it is tried again every few seconds."),
+				 errdetail("Consumer groups of some databases cannot rebalance, listeners are not notified, or retention waits; it is tried again every few seconds."),
 				 errhint("You might need to increase max_worker_processes.")));
 	slots_lacking = true;
 }
@@ -358,6 +384,7 @@ pgtopic_launcher_main(Datum arg)
 
 	for (;;)
 	{
+		int64		next_round;
 		int64		next;
 
 		ResetLatch(MyLatch);
@@ -372,7 +399,8 @@ pgtopic_launcher_main(Datum arg)
 		}
 		reap_workers();
 		collect_wanted();
+		next_round = want_maintenance();
 		next = start_workers();
-		sleep_until(next);
+		sleep_until(Min(next, next_round));
 	}
 }

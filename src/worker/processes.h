@@ -19,6 +19,11 @@ extern void launcher_register(void);
 /* worker.c: what to ask the postmaster for. */
 extern void worker_describe(const WorkerPlace *place, BackgroundWorker *worker);
 
+/* maintenance.c: one round in this database; settings. */
+extern void maintenance_run(bool (*keep_on) (void));
+extern void maintenance_init(void);
+extern int	maintenance_interval;	/* ms */
+
 /* make_way.c: hooks of statements and of the extension's coming and going. */
 extern void make_way_init(void);
 

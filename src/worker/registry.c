@@ -334,6 +334,24 @@ registry_next_wanted(WorkerWish *wish)
 	return result;
 }
 
+int
+registry_homes(Oid *databases)
+{
+	int			n = 0;
+
+	LWLockAcquire(registry->lock, LW_SHARED);
+	for (int i = 0; i < max_worker_processes; i++)
+	{
+		const Place *place = &registry->places[i];
+
+		if (OidIsValid(place->wish.database) && place->wish.kind == WORKER_COORDINATOR &&
+			place->at_home)
+			databases[n++] = place->wish.database;
+	}
+	LWLockRelease(registry->lock);
+	return n;
+}
+
 /* A free place, or NULL. */
 static Place *
 new_place(const WorkerWish *wish)

@@ -17,7 +17,8 @@
 typedef enum WorkerKind
 {
 	WORKER_COORDINATOR,			/* wherever the extension is */
-	WORKER_NOTIFIER				/* while somebody there listens */
+	WORKER_NOTIFIER,			/* while somebody there listens */
+	WORKER_MAINTENANCE			/* one round now and then */
 } WorkerKind;
 
 /* A worker that is wanted. */
@@ -66,6 +67,12 @@ extern bool registry_be_launcher(void);
  * there is none.
  */
 extern bool registry_next_wanted(WorkerWish *wish);
+
+/*
+ * registry_homes: the databases whose coordinator worker is at home, into an array
+ * with room for max_worker_processes; returns how many.
+ */
+extern int	registry_homes(Oid *databases);
 
 typedef enum PlaceResult
 {

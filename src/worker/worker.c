@@ -28,7 +28,8 @@
 
 static const char *const kind_names[] = {
 	[WORKER_COORDINATOR] = "pgtopic worker",
-	[WORKER_NOTIFIER] = "pgtopic notifier"
+	[WORKER_NOTIFIER] = "pgtopic notifier",
+	[WORKER_MAINTENANCE] = "pgtopic maintenance"
 };
 
 static void
@@ -50,6 +51,7 @@ worker_init(void)
 		return;
 	registry_init();
 	launcher_register();
+	maintenance_init();
 	make_way_init();
 	coordinator_missing_hook = want_coordinator_here;
 	notifier_missing_hook = want_notifier_here;
@@ -87,7 +89,7 @@ has_extension(void)
 }
 
 /*
- * For coordinator and notifier.  Who is asked to end by SIGTERM ends here, and silently,
+ * For what the workers run.  Who is asked to end by SIGTERM ends here, and silently,
  * unless it is in the midst of a transaction.
  */
 static bool
@@ -118,11 +120,14 @@ pgtopic_worker_main(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(place.wish.database, InvalidOid, 0);
 	if (has_extension())
 	{
-		registry_set_at_home(true);
+		/* what makes one round is not started again when that has ended */
+		registry_set_at_home(place.wish.kind != WORKER_MAINTENANCE);
 		pgstat_report_appname(kind_names[place.wish.kind]);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		if (place.wish.kind == WORKER_COORDINATOR)
 			coordinator_run(keep_on);
+		else if (place.wish.kind == WORKER_MAINTENANCE)
+			maintenance_run(keep_on);
 		else if (!notifier_run(keep_on))
 			registry_set_at_home(false);
 	}
