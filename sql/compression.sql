@@ -31,8 +31,8 @@ BEGIN
 		IF b % 10 = 5 THEN ROLLBACK; ELSE COMMIT; END IF;
 	END LOOP;
 END $$;
-SELECT topic.create('plain', partitions => 3), topic.create('lz4', partitions => 3, compression => 'lz4'),
-	topic.create('zstd', partitions => 3, compression => 'zstd');
+SELECT topic.create('plain', partitions => 3, retention => NULL), topic.create('lz4', partitions => 3, compression => 'lz4', retention => NULL),
+	topic.create('zstd', partitions => 3, compression => 'zstd', retention => NULL);
 CALL fill('plain');
 CALL fill('lz4');
 CALL fill('zstd');
@@ -182,7 +182,7 @@ RESET wal_consistency_checking;
 --
 -- The setting changes: what is there stays readable
 --
-SELECT topic.create('mixed');
+SELECT topic.create('mixed', retention => NULL);
 CREATE FUNCTION mixed() RETURNS TABLE (count bigint, md5 text, findings bigint) LANGUAGE sql AS $$
 	SELECT count(*), md5(string_agg(convert_from(value, 'UTF8'), ';' ORDER BY log_offset)), (SELECT count(*) FROM topic.verify('mixed')) FROM mixed
 $$;
@@ -211,7 +211,7 @@ SELECT count(*), count(value) FROM topic.fetch('mixed', 0, 350);
 SELECT m.count, m.findings, m.md5 = (SELECT md5(string_agg(e, ';' ORDER BY o)) FROM (SELECT i, event(i) FROM generate_series(1, 601) i UNION ALL SELECT 602, '') x (o, e)) AS same FROM mixed() m;
 
 -- one message alone; LogAppendTime; the buffer is full; what cannot be compressed
-SELECT topic.create('single', compression => 'zstd', timestamp_type => 'LogAppendTime', max_message_bytes => 3000000);
+SELECT topic.create('single', compression => 'zstd', timestamp_type => 'LogAppendTime', max_message_bytes => 3000000, retention => NULL);
 SELECT topic.produce('single', repeat(event(1), 2));
 SELECT topic.produce('single', repeat('a', 1000000), key => 'a'), topic.produce('single', repeat('b', 2500000));
 INSERT INTO single (value) SELECT string_agg(sha256(i::text::bytea), '') FROM generate_series(1, 40000) i;
@@ -236,7 +236,7 @@ SELECT abs(1 - reltuples / (SELECT count(*) FROM lz4)) < 0.3 AS estimated FROM p
 VACUUM FULL lz4;
 VACUUM FULL zstd;
 SELECT (SELECT count(*) FROM differs('lz4', 'SELECT * FROM TOPIC')), (SELECT count(*) FROM differs('zstd', 'SELECT * FROM TOPIC'));
-SELECT topic.create('restored', partitions => 3, compression => 'lz4');
+SELECT topic.create('restored', partitions => 3, compression => 'lz4', retention => NULL);
 INSERT INTO restored (partition, log_offset, timestamp, key, value, headers)
 	SELECT partition, log_offset * 2, timestamp, key, value, headers FROM zstd WHERE log_offset % 3 > 0;
 SELECT count(*), bool_and(r.value = p.value AND r.timestamp = p.timestamp AND r.key IS NOT DISTINCT FROM p.key)

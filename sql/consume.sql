@@ -13,7 +13,7 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE || ': ' || SQLERRM;
 END $$;
 
-SELECT topic.create('orders', partitions => 2);
+SELECT topic.create('orders', partitions => 2, retention => NULL);
 SELECT topic.produce_batch('orders', ARRAY['a0', 'a1', 'a2', 'a3', 'a4'],
 						   keys => ARRAY['k', NULL, 'k', NULL, 'k'], partition => 0);
 SELECT topic.produce_batch('orders', ARRAY['b0', 'b1', 'b2'], partition => 1);
@@ -95,7 +95,7 @@ RESET enable_hashjoin;
 RESET enable_mergejoin;
 RESET enable_material;
 -- more than work_mem
-SELECT topic.create('heavy');
+SELECT topic.create('heavy', retention => NULL);
 SELECT topic.produce_batch('heavy', array_agg(repeat('x', 1000) || i)) FROM generate_series(0, 299) i;
 SET work_mem = '64kB';
 SELECT count(*) FROM topic.commit('billing');
@@ -229,7 +229,7 @@ SELECT topic.commit('billing', 'orders', 2, 0);
 SELECT topic.commit('billing', 'nowhere', 0, 0);
 SELECT topic.commit('billing', 'pg_class', 0, 0);
 SELECT sqlstate_of($$ SELECT topic.commit('billing', 'orders', 0, 7, repeat('x', 4097)) $$);
-SELECT topic.create('other');
+SELECT topic.create('other', retention => NULL);
 SELECT topic.commit('billing', 'other', 0, 0);
 SELECT sqlstate_of($$ SELECT topic.commit(NULL) $$);
 SELECT sqlstate_of($$ SELECT topic.commit(NULL, 'orders', 0, 0) $$);
@@ -285,7 +285,7 @@ SELECT topic.seek_to('billing', 'latest', 'other', 0);
 SELECT topic.seek_to('billing', 'latest', 'other');
 SELECT sqlstate_of($$ SELECT topic.seek_to('billing', NULL) $$);
 SELECT sqlstate_of($$ SELECT topic.seek_to('billing', 'latest', 'nowhere') $$);
-SELECT topic.create('clock', timestamp_after_max => '1 day');
+SELECT topic.create('clock', timestamp_after_max => '1 day', retention => NULL);
 SELECT count(topic.produce('clock', 'message ' || i, event_time => '2026-01-01 00:00:00+00'::timestamptz + i * interval '1 minute'))
 FROM generate_series(0, 9) i;
 SELECT topic.subscribe('billing', ARRAY['orders', 'clock']) IS NOT NULL AS member;
@@ -326,7 +326,7 @@ SELECT sqlstate_of($$ SELECT * FROM topic.consume('billing', 1, '0', -1) $$);
 --
 -- Text and JSON
 --
-SELECT topic.create('docs');
+SELECT topic.create('docs', retention => NULL);
 SELECT topic.subscribe('readers', ARRAY['docs']) IS NOT NULL AS member;
 SELECT partition FROM topic.produce('docs', '{"b": 1, "a": [true, null]}'::json, 'k', '[["h","1"],["h",null]]');
 SELECT partition FROM topic.produce('docs', NULL::text, 'gone');
@@ -346,7 +346,7 @@ SELECT topic.unsubscribe('readers');
 --
 -- auto_offset_reset
 --
-SELECT topic.create('trimmed');
+SELECT topic.create('trimmed', retention => NULL);
 SELECT topic.produce_batch('trimmed', ARRAY['0', '1', '2', '3', '4', '5']);
 -- earliest
 SELECT topic.subscribe('early', ARRAY['trimmed']) IS NOT NULL AS member;
@@ -473,7 +473,7 @@ SELECT sqlstate_of($$ SELECT * FROM topic.consume('billing') $$);
 --
 -- take: a member for one transaction
 --
-SELECT topic.create('jobs', partitions => 2);
+SELECT topic.create('jobs', partitions => 2, retention => NULL);
 SELECT topic.produce_batch('jobs', ARRAY['j0', 'j1', 'j2'], partition => 0);
 SELECT topic.produce_batch('jobs', ARRAY['i0', 'i1'], partition => 1);
 -- without a commit nothing is stored

@@ -13,7 +13,7 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE || ': ' || SQLERRM;
 END $$;
 
-SELECT topic.create('events', partitions => 3);
+SELECT topic.create('events', partitions => 3, retention => NULL);
 
 --
 -- An empty topic
@@ -80,7 +80,7 @@ ROLLBACK;
 CREATE TABLE counter AS SELECT 'k0' AS key, 0 AS n;
 UPDATE counter c SET n = n + 1 FROM topic.fetch_text('events', 0, 0) m WHERE m.key = c.key RETURNING c.*;
 SELECT * FROM counter WHERE EXISTS (SELECT FROM topic.fetch_text('events', 0, 0) m WHERE m.key = counter.key) FOR UPDATE;
-SELECT topic.create('self');
+SELECT topic.create('self', retention => NULL);
 SELECT topic.produce_batch('self', ARRAY['a', 'b', 'c']);
 BEGIN;
 SET LOCAL pgtopic.append_at = 'call';
@@ -173,7 +173,7 @@ SELECT log_offset, value FROM topic.fetch_text('events', 0, 8);
 --
 -- JSON and text
 --
-SELECT topic.create('docs');
+SELECT topic.create('docs', retention => NULL);
 SELECT partition FROM topic.produce('docs', '{"b": 1, "a": [true, null]}'::json, 'k');
 SELECT partition FROM topic.produce('docs', '{"b": 1, "a": [true, null]}'::jsonb);
 SELECT partition FROM topic.produce('docs', NULL::text, 'gone');
@@ -200,10 +200,10 @@ SELECT sqlstate_of($$ SELECT * FROM topic.fetch_json('docs', 0, 4) $$);
 --
 -- Large messages, and many
 --
-SELECT topic.create('large', max_message_bytes => 4000000);
+SELECT topic.create('large', max_message_bytes => 4000000, retention => NULL);
 SELECT topic.produce_batch('large', array_agg(repeat(chr(96 + i), i * 100000))) FROM generate_series(1, 12) i;
 SELECT log_offset, left(value, 1) AS letter, length(value) FROM topic.fetch_text('large', 0, 7);
-SELECT topic.create('many');
+SELECT topic.create('many', retention => NULL);
 SELECT topic.produce_batch('many', array_agg('message ' || i)) FROM generate_series(0, 9999) i;
 SELECT count(*), min(log_offset), max(log_offset) FROM topic.fetch('many', 0, 0);
 SELECT count(*), min(value), max(value) FROM topic.fetch_text('many', 0, 5000, 1000);
@@ -214,7 +214,7 @@ FROM generate_series(0, 9999, 97) o, topic.fetch_text('many', 0, o, 1) m;
 --
 -- tail: the last n of all partitions by timestamp, oldest first
 --
-SELECT topic.create('clock', partitions => 3, timestamp_after_max => '1 day');
+SELECT topic.create('clock', partitions => 3, timestamp_after_max => '1 day', retention => NULL);
 SELECT count(topic.produce('clock', 'message ' || i, partition => i % 3,
 						   event_time => '2026-01-01 00:00:00+00'::timestamptz + i * interval '1 minute'))
 FROM generate_series(1, 30) i;

@@ -25,7 +25,7 @@ BEGIN
 		RETURN CASE WHEN SQLSTATE = 'TTTTT' THEN 'yes' ELSE SQLSTATE END;
 	END;
 END $$;
-SELECT topic.create('orders', 3), topic.create('payments');
+SELECT topic.create('orders', 3, retention => NULL), topic.create('payments', retention => NULL);
 SELECT count(*) FROM generate_series(1, 30) i, LATERAL topic.produce('orders', 'o' || i, partition => i % 3) p;
 GRANT SELECT ON orders TO regress_group_owner, regress_group_reader;
 

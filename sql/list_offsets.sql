@@ -6,7 +6,7 @@ SET search_path = listing, public;
 SET timezone = 'UTC';
 
 -- empty partitions
-SELECT topic.create('log', partitions => 3);
+SELECT topic.create('log', partitions => 3, retention => NULL);
 SELECT * FROM topic.list_offsets('log');
 
 -- messages a minute apart, in two of three partitions
@@ -26,14 +26,14 @@ SELECT partition, offset_at FROM topic.list_offsets('log', NULL);
 SELECT partition, offset_at FROM topic.list_offsets(topic => 'listing.log', at => '2026-01-01 01:38:00+00');
 
 -- times that do not ascend: still the first one in the log
-SELECT topic.create('jumpy');
+SELECT topic.create('jumpy', retention => NULL);
 SELECT count(topic.produce('jumpy', 'm', event_time => '2026-01-01 00:00:00+00'::timestamptz + t * interval '1 minute'))
 FROM unnest(ARRAY[5, 1, 9, 3, 9, 2]) t;
 SELECT t, offset_at FROM generate_series(0, 10) t,
 	topic.list_offsets('jumpy', '2026-01-01 00:00:00+00'::timestamptz + t * interval '1 minute');
 
 -- in a large partition, at the edges and inside
-SELECT topic.create('large');
+SELECT topic.create('large', retention => NULL);
 SELECT count(topic.produce('large', repeat('x', 100),
 						   event_time => '2026-01-01 00:00:00+00'::timestamptz + i * interval '1 second'))
 FROM generate_series(0, 19999) i;

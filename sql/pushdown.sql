@@ -5,7 +5,7 @@ CREATE SCHEMA pushing;
 SET search_path = pushing, public;
 SET timezone = 'UTC';
 
-SELECT topic.create('events', partitions => 4);
+SELECT topic.create('events', partitions => 4, retention => NULL);
 INSERT INTO events (partition, timestamp, key, value)
 	SELECT i % 4, '2026-01-01 00:00+00'::timestamptz + (i + i * 7 % 50) * interval '1 second',
 		   convert_to('k' || i, 'UTF8'), convert_to('value ' || i, 'UTF8')
@@ -121,7 +121,7 @@ SELECT count(e) FROM events e WHERE partition = 0 AND log_offset < 5 AND value I
 SELECT count(*) FROM events WHERE value = 'value 7';
 
 -- also as a part of something larger
-SELECT topic.create('others');
+SELECT topic.create('others', retention => NULL);
 INSERT INTO others (key, value, headers) VALUES ('k', 'other', ARRAY[ROW('h', '\x01')::topic.header]);
 EXPLAIN (COSTS OFF) SELECT * FROM (SELECT * FROM events UNION ALL SELECT * FROM others) u
 	WHERE partition = 0 AND log_offset < 2 ORDER BY log_offset;

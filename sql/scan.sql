@@ -5,7 +5,7 @@ CREATE SCHEMA scanning;
 SET search_path = scanning, public;
 SET timezone = 'UTC';
 
-SELECT topic.create('events', partitions => 4);
+SELECT topic.create('events', partitions => 4, retention => NULL);
 -- partition 1 stays empty; half of the transactions roll back after appending
 CREATE PROCEDURE fill() LANGUAGE plpgsql AS $$
 BEGIN
@@ -80,7 +80,7 @@ RESET pgtopic.enable_topicscan;
 --
 -- Parallel: every message exactly once
 --
-SELECT topic.create('large', partitions => 3);
+SELECT topic.create('large', partitions => 3, retention => NULL);
 INSERT INTO large (partition, key, value)
 	SELECT i % 3, convert_to(i::text, 'UTF8'), decode(md5(i::text), 'hex') FROM generate_series(1, 150000) i;
 SET parallel_setup_cost = 0;
