@@ -12,7 +12,8 @@
  * Each works out a lane's extents for itself when it comes to the lane.  They
  * may find different ones, because the lane grows and is trimmed meanwhile;
  * but what the snapshot sees lies in extents that existed when it was taken,
- * and what was trimmed since is absent anyway, as it is for any scan.
+ * and what was trimmed since is absent anyway, as it is for any scan.  Only
+ * compaction numbers extents anew: all processes must see the same one of a lane.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -116,6 +117,33 @@ void
 log_shared_cursor_init(SharedCursor *shared)
 {
 	pg_atomic_init_u64(&shared->next, 0);
+	for (int i = 0; i < SHARED_GENERATIONS; i++)
+		pg_atomic_init_u64(&shared->generations[i], 0);
+}
+
+/*
+ * Makes sure that every process of the scan sees the lane as compacted by the
+ * same compaction: the first one that enters it says by which.
+ */
+static void
+shared_check_generation(SharedCursor *shared, LogCursor *cursor, int32 lane)
+{
+	pg_atomic_uint64 *word = &shared->generations[lane % SHARED_GENERATIONS];
+	uint64		mine = ((uint64) (lane + 1) << 32) | cursor->reader->map.entry.generation;
+	uint64		present = pg_atomic_read_u64(word);
+
+	/* of a lane that was scanned before */
+	while ((present >> 32) < (mine >> 32))
+	{
+		if (pg_atomic_compare_exchange_u64(word, &present, mine))
+			return;
+	}
+	if (present != mine)
+		ereport(ERROR,
+				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+				 errmsg("partition %d of topic \"%s\" was compacted while it was read",
+						lane, RelationGetRelationName(cursor->rel)),
+				 errhint("Run the statement again.")));
 }
 
 void
@@ -447,6 +475,7 @@ cursor_claim(LogCursor *cursor)
 
 		if (lane != cursor->lane && cursor_enter(cursor, lane))
 		{
+			shared_check_generation(shared, cursor, lane);
 			/* no message within the bounds starts before this extent */
 			lane_reader_seek(cursor->reader, cursor->lane_lower);
 			cursor->first_seq = cursor->reader->seq;

@@ -33,11 +33,15 @@ typedef struct CursorBounds
 
 /*
  * What the processes of a parallel scan share: the next extent to hand out,
- * lane << 32 | sequence number.  It only ever grows.
+ * lane << 32 | sequence number, which only ever grows; and for the lanes entered
+ * lately, lane + 1 << 32 | generation, at lane modulo SHARED_GENERATIONS.
  */
+#define SHARED_GENERATIONS	64
+
 typedef struct SharedCursor
 {
 	pg_atomic_uint64 next;
+	pg_atomic_uint64 generations[SHARED_GENERATIONS];
 } SharedCursor;
 
 typedef struct LogCursor LogCursor;

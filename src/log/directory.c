@@ -191,7 +191,7 @@ directory_read_lane(Relation rel, int32 lane, LaneMap *map)
 		{
 			map->incarnation = directory_cache(rel)->incarnation;
 			memset(&map->entry, 0, sizeof(LaneEntry));
-			map->released_upto = 0;
+			map->released_upto = map->first_seq = 0;
 			return;
 		}
 		directory_copy_page(rel, block, NULL, copy.data);
@@ -204,6 +204,7 @@ directory_read_lane(Relation rel, int32 lane, LaneMap *map)
 	map->entry = *directory_lane_entry(copy.data, lane);
 	map->released_upto = map->entry.head_seq;
 	map->entry.head_seq = map->entry.trim_seq;
+	map->first_seq = map->entry.trim_seq - (map->entry.clean.next - map->entry.clean.head);
 }
 
 void
@@ -225,27 +226,70 @@ directory_was_overtaken(LaneMap *map)
 		now.entry.generation == map->entry.generation &&
 		(now.released_upto == map->released_upto || !map->bears_overtaking))
 		return false;
-	if (!map->bears_overtaking)
+	if (map->bears_overtaking)
+		return true;
+	if (now.entry.log_start == map->entry.log_start)
 		ereport(ERROR,
 				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
-				 errmsg("partition %d of topic \"%s\" was trimmed while it was read",
+				 errmsg("partition %d of topic \"%s\" was compacted while it was read",
 						map->lane, RelationGetRelationName(map->rel)),
-				 errdetail("The log start offset is %lld now.",
-						   (long long) now.entry.log_start),
-				 errhint("Read again from the log start offset.")));
-	return true;
+				 errhint("Run the statement again.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+			 errmsg("partition %d of topic \"%s\" was trimmed while it was read",
+					map->lane, RelationGetRelationName(map->rel)),
+			 errdetail("The log start offset is %lld now.",
+					   (long long) now.entry.log_start),
+			 errhint("Read again from the log start offset.")));
 }
 
-/* Copies a node's entries. */
+PageIdentity
+map_page_identity(const LaneMap *map, uint32 seq, int index)
+{
+	PageIdentity id = {map->incarnation, seq, map->lane, index};
+
+	if (map_is_clean(map, seq))
+	{
+		id.incarnation += map->entry.generation;
+		id.seq = seq - (map->entry.trim_seq - map->entry.clean.next);
+	}
+	return id;
+}
+
+uint64
+map_page_number(const LaneMap *map, uint32 seq, int index)
+{
+	if (!map_is_clean(map, seq))
+		return logical_page(seq, index);
+	return (uint64) (seq - (map->entry.trim_seq - map->entry.clean.next)) *
+		extent_pages(map->entry.clean.size_class) + index;
+}
+
 void
-directory_read_node(LaneMap *map, BlockNumber block, int level, uint32 first_seq, DirEntry *entries)
+map_page_split(const LaneMap *map, uint32 like_seq, uint64 page_number, uint32 *seq, int *index)
+{
+	int			pages;
+
+	if (!map_is_clean(map, like_seq))
+	{
+		logical_page_split(page_number, seq, index);
+		return;
+	}
+	pages = extent_pages(map->entry.clean.size_class);
+	*seq = map->entry.trim_seq - map->entry.clean.next + (uint32) (page_number / pages);
+	*index = (int) (page_number % pages);
+}
+
+void
+directory_read_any_node(LaneMap *map, BlockNumber block, uint32 incarnation, int level, uint32 first_seq,
+						DirEntry *entries)
 {
 	PGAlignedBlock copy;
 	DirOpaque  *opaque = dir_opaque(copy.data);
 
 	directory_copy_page(map->rel, block, NULL, copy.data);
 	if (opaque->page_id != TOPIC_NODE_PAGE_ID ||
-		opaque->incarnation != map->incarnation ||
+		opaque->incarnation != incarnation ||
 		opaque->level != level || opaque->first_seq != first_seq ||
 		opaque->lane != map->lane)
 	{
@@ -255,6 +299,12 @@ directory_read_node(LaneMap *map, BlockNumber block, int level, uint32 first_seq
 		return;
 	}
 	memcpy(entries, copy.data + DATA_PAGE_START, NODE_FANOUT * sizeof(DirEntry));
+}
+
+void
+directory_read_node(LaneMap *map, BlockNumber block, int level, uint32 first_seq, DirEntry *entries)
+{
+	directory_read_any_node(map, block, map->incarnation, level, first_seq, entries);
 }
 
 uint32
@@ -303,38 +353,72 @@ search_entries(const DirEntry *entries, int low, int high, SearchKey what, int64
 	return high;
 }
 
+/* What a search descends: one of a lane's two trees of nodes. */
+typedef struct SearchTree
+{
+	BlockNumber root;
+	int			height;
+	uint32		incarnation;	/* of its nodes */
+	uint32		low;			/* extents, as the tree numbers them */
+	uint32		high;
+	uint32		base;			/* what readers add to that */
+} SearchTree;
+
+static void
+main_tree(const LaneMap *map, SearchTree *tree)
+{
+	tree->root = map->entry.root;
+	tree->height = map->entry.height;
+	tree->incarnation = map->incarnation;
+	tree->low = map->entry.head_seq;
+	tree->high = map->entry.next_seq - 1;
+	tree->base = 0;
+}
+
+static void
+clean_tree(const LaneMap *map, SearchTree *tree)
+{
+	const SectionEntry *clean = &map->entry.clean;
+
+	tree->root = clean->root;
+	tree->height = clean->height;
+	tree->incarnation = map->incarnation + map->entry.generation;
+	tree->low = clean->head;
+	tree->high = clean->next - 1;
+	tree->base = map->entry.trim_seq - clean->next;
+}
+
 /*
- * Descends from the root; head_seq and next_seq limit what of each node is
- * looked at.  The lane must not be empty.
+ * Descends from the root; what lies outside of [low, high] is not looked at.
+ * There must be something inside.
  */
 static uint32
-directory_search(LaneMap *map, SearchKey what, int64 key, DirEntry *entry)
+search_tree(LaneMap *map, const SearchTree *tree, SearchKey what, int64 key, DirEntry *entry)
 {
-	const LaneEntry *lane = &map->entry;
-	uint32		last_seq = lane->next_seq - 1;
-	BlockNumber block = lane->root;
+	BlockNumber block = tree->root;
 	uint32		first_seq = 0;
 
-	Assert(lane->next_seq > lane->head_seq);
-	if (lane->height == 0)
+	Assert(tree->low <= tree->high && tree->high != PG_UINT32_MAX);
+	if (tree->height == 0)
 	{
 		int			i = (what == SEARCH_SEQ) ? (int) key :
-			search_entries(lane->extents, lane->head_seq, last_seq, what, key);
+			search_entries(map->entry.extents, tree->low, tree->high, what, key);
 
-		*entry = lane->extents[i];
+		*entry = map->entry.extents[i];
 		return i;
 	}
 
-	for (int level = lane->height - 1;; level--)
+	for (int level = tree->height - 1;; level--)
 	{
 		DirEntry	nodes[NODE_FANOUT];
 		DirEntry   *entries = (level == 0) ? map->leaf : nodes;
 		uint32		stride = node_stride(level);
-		int			low = (lane->head_seq > first_seq) ? (lane->head_seq - first_seq) / stride : 0;
-		int			high = Min((last_seq - first_seq) / stride, NODE_FANOUT - 1);
+		int			low = (tree->low > first_seq) ? (tree->low - first_seq) / stride : 0;
+		int			high = Min((tree->high - first_seq) / stride, NODE_FANOUT - 1);
 		int			i;
 
-		directory_read_node(map, block, level, first_seq, entries);
+		map->leaf_valid = false;
+		directory_read_any_node(map, block, tree->incarnation, level, first_seq, entries);
 		if (what == SEARCH_SEQ)
 			i = ((uint32) key - first_seq) / stride;
 		else
@@ -342,9 +426,11 @@ directory_search(LaneMap *map, SearchKey what, int64 key, DirEntry *entry)
 		if (level == 0)
 		{
 			map->leaf_valid = true;
-			map->leaf_first_seq = first_seq;
+			map->leaf_first_seq = tree->base + first_seq;
+			map->leaf_low = tree->base + Max(first_seq, tree->low);
+			map->leaf_limit = tree->base + Min(first_seq + NODE_FANOUT, tree->high + 1);
 			*entry = map->leaf[i];
-			return first_seq + i;
+			return tree->base + first_seq + i;
 		}
 		first_seq += i * stride;
 		block = entries[i].block;
@@ -352,39 +438,84 @@ directory_search(LaneMap *map, SearchKey what, int64 key, DirEntry *entry)
 }
 
 void
+directory_main_extent(LaneMap *map, uint32 seq, DirEntry *entry)
+{
+	SearchTree	tree;
+
+	main_tree(map, &tree);
+	tree.low = Min(tree.low, seq);
+	search_tree(map, &tree, SEARCH_SEQ, seq, entry);
+	map->leaf_valid = false;	/* of trimmed heads readers must not know */
+}
+
+void
 directory_extent(LaneMap *map, uint32 seq, DirEntry *entry)
 {
-	Assert(seq >= map->entry.head_seq && seq < map->entry.next_seq);
-	if (map->entry.height > 0 && map->leaf_valid &&
-		seq >= map->leaf_first_seq && seq < map->leaf_first_seq + NODE_FANOUT)
+	SearchTree	tree;
+
+	Assert(seq >= map->first_seq && seq < map->entry.next_seq);
+	if (map->leaf_valid && seq >= map->leaf_low && seq < map->leaf_limit)
+	{
 		*entry = map->leaf[seq - map->leaf_first_seq];
+		return;
+	}
+	if (map_is_clean(map, seq))
+	{
+		clean_tree(map, &tree);
+		search_tree(map, &tree, SEARCH_SEQ, seq - tree.base, entry);
+	}
 	else
-		directory_search(map, SEARCH_SEQ, seq, entry);
+	{
+		main_tree(map, &tree);
+		search_tree(map, &tree, SEARCH_SEQ, seq, entry);
+	}
 }
 
 uint32
 directory_find_offset(LaneMap *map, RecordOffset offset, DirEntry *entry)
 {
-	return directory_search(map, SEARCH_OFFSET, offset, entry);
+	SearchTree	tree;
+
+	if (map->first_seq < map->entry.trim_seq && offset < (RecordOffset) map->entry.clean_end)
+		clean_tree(map, &tree);
+	else
+		main_tree(map, &tree);
+	return search_tree(map, &tree, SEARCH_OFFSET, offset, entry);
 }
 
 uint32
 directory_find_time(LaneMap *map, int64 ms, DirEntry *entry)
 {
-	return directory_search(map, SEARCH_TIME, ms, entry);
+	SearchTree	tree;
+
+	if (map->first_seq < map->entry.trim_seq)
+	{
+		uint32		seq;
+
+		clean_tree(map, &tree);
+		seq = search_tree(map, &tree, SEARCH_TIME, ms, entry);
+		if (entry->max_timestamp >= ms)
+			return seq;
+	}
+	main_tree(map, &tree);
+	return search_tree(map, &tree, SEARCH_TIME, ms, entry);
 }
 
+/* The clean section is older than all transactions that anybody asks for. */
 uint32
 directory_find_xid(LaneMap *map, uint64 fxid, DirEntry *entry)
 {
-	return directory_search(map, SEARCH_XID, (int64) fxid, entry);
+	SearchTree	tree;
+
+	main_tree(map, &tree);
+	return search_tree(map, &tree, SEARCH_XID, (int64) fxid, entry);
 }
 
 /* Whether page "index" of the extent has been written; copies it. */
 static bool
 copy_if_valid(LaneMap *map, uint32 seq, BlockNumber start, int index, char *copy)
 {
-	PageIdentity id = {map->incarnation, seq, map->lane, index};
+	PageIdentity id = map_page_identity(map, seq, index);
 
 	directory_copy_page(map->rel, start + index, NULL, copy);
 	return data_page_is(copy, &id);
@@ -395,7 +526,7 @@ directory_valid_pages(LaneMap *map, uint32 seq, BlockNumber start)
 {
 	BlockNumber nblocks = RelationGetNumberOfBlocks(map->rel);
 	int			low = 0;		/* pages below are valid */
-	int			high = extent_pages(seq);
+	int			high = map_extent_pages(map, seq);
 	PGAlignedBlock copy;
 
 	if (nblocks < start + high)
@@ -518,7 +649,7 @@ log_lane_info(Relation rel, int32 lane, LaneInfo *info)
 	}
 	info->log_start = map.entry.log_start;
 	info->frozen_upto = map.entry.frozen_upto;
-	info->head_seq = map.entry.head_seq;
+	info->head_seq = map.first_seq;
 	info->next_seq = map.entry.next_seq;
 }
 

@@ -40,12 +40,17 @@ typedef struct LaneMap
 	Relation	rel;
 	int32		lane;
 	uint32		incarnation;
-	LaneEntry	entry;			/* but head_seq = trim_seq: readers begin there */
+	LaneEntry	entry;			/* but head_seq = trim_seq: the main section's
+								 * first extent that readers may need */
 	uint32		released_upto;	/* the entry's own head_seq */
+	uint32		first_seq;		/* readers begin here: with the clean section,
+								 * whose extents are numbered up to trim_seq */
 	bool		bears_overtaking;	/* nodes that were reused read as zeros */
 	/* the leaf looked at last */
 	bool		leaf_valid;
 	uint32		leaf_first_seq;
+	uint32		leaf_low;		/* it tells of extents [leaf_low, leaf_limit) */
+	uint32		leaf_limit;
 	DirEntry	leaf[NODE_FANOUT];
 } LaneMap;
 
@@ -77,10 +82,47 @@ extern void directory_refresh_lane(LaneMap *map);
 extern LaneEntry *directory_lane_entry(Page page, int32 lane);
 extern BlockNumber directory_lane_block(Relation rel, int32 lane);
 
-/* Directory entry of extent seq in [head_seq, next_seq). */
+/*
+ * The two sections, to readers, are one sequence of extents [first_seq,
+ * next_seq): extent c of the clean section is number trim_seq - clean.next + c.
+ */
+static inline bool
+map_is_clean(const LaneMap *map, uint32 seq)
+{
+	return seq < map->entry.trim_seq;
+}
+
+static inline int
+map_extent_pages(const LaneMap *map, uint32 seq)
+{
+	return map_is_clean(map, seq) ? extent_pages(map->entry.clean.size_class) : extent_pages(seq);
+}
+
+/* What the page at this place says of itself. */
+extern PageIdentity map_page_identity(const LaneMap *map, uint32 seq, int index);
+
+/* Which page of its section this is, and the reverse. */
+extern uint64 map_page_number(const LaneMap *map, uint32 seq, int index);
+extern void map_page_split(const LaneMap *map, uint32 like_seq, uint64 page_number,
+						   uint32 *seq, int *index);
+
+/* Readers find no offset below this one in the main section. */
+static inline RecordOffset
+map_main_start(const LaneMap *map)
+{
+	return (RecordOffset) Max(map->entry.log_start, map->entry.clean_end);
+}
+
+/* Directory entry of extent seq in [first_seq, next_seq). */
 extern void directory_extent(LaneMap *map, uint32 seq, DirEntry *entry);
 
-/* The last extent whose first_offset is <= offset; the head if none is. */
+/* The same of the main section, where trimmed heads are found as well. */
+extern void directory_main_extent(LaneMap *map, uint32 seq, DirEntry *entry);
+
+/*
+ * The last extent whose first_offset is <= offset, of the section that has the
+ * offset; that one's first if none is.
+ */
 extern uint32 directory_find_offset(LaneMap *map, RecordOffset offset, DirEntry *entry);
 
 /* The first extent that may hold a timestamp >= ms; next_seq if none. */
@@ -107,14 +149,25 @@ extern bool directory_was_overtaken(LaneMap *map);
 
 extern void directory_corrupted(Relation rel, BlockNumber block, const char *what) pg_attribute_noreturn();
 
-/* Reads one directory node of the lane: NODE_FANOUT entries. */
+/* Reads one directory node of the lane's main section: NODE_FANOUT entries. */
 extern void directory_read_node(LaneMap *map, BlockNumber block, int level,
 								uint32 first_seq, DirEntry *entries);
+
+/* The same of either section, whose nodes bear this incarnation. */
+extern void directory_read_any_node(LaneMap *map, BlockNumber block, uint32 incarnation,
+									int level, uint32 first_seq, DirEntry *entries);
 
 /* extent.c: writers, with the lane's heavyweight lock held */
 
 extern void extent_ensure_lane(Relation rel, int32 lane);
 extern void extent_ensure_file(Relation rel, BlockNumber nblocks);
+
+/*
+ * Lengthens the file to nblocks of zeros, under the extension lock.  The
+ * storage manager writes them now, so that a full disk fails this
+ * transaction and not a checkpoint.
+ */
+extern void extent_lengthen_file(Relation rel, BlockNumber nblocks);
 
 /*
  * extent_open: adds an extent and its first, empty page, which continues after
@@ -143,12 +196,16 @@ page_meta(Page page)
  *
  * space_free_link: the block behind this one in a free list; 0 = none.
  * If this one is not free: InvalidBlockNumber if that is all right, else XX001.
+ * space_make_free_page: makes a locked page a free one, and says so in the record.
  * space_make_extent: sees to it that the free list of extents of this size
  * is not empty, if trimmed heads allow it; those of "lane" first.
  * space_give_back: cuts off the free end of the file, if nobody is in the way.
  */
 extern BlockNumber space_free_link(Relation rel, uint32 incarnation, BlockNumber block,
 								   bool missing_ok);
+struct WalRecord;
+extern void space_make_free_page(struct WalRecord *record, Buffer buffer, uint32 incarnation,
+								 BlockNumber next);
 extern void space_make_extent(Relation rel, int32 lane, int size_class);
 extern void space_give_back(Relation rel);
 

@@ -47,13 +47,8 @@ typedef struct ExtentPlan
 	PlannedNode nodes[2 * MAX_LEVELS];
 } ExtentPlan;
 
-/*
- * Lengthens the file to nblocks of zeros, under the extension lock.  The
- * storage manager writes them now, so that a full disk fails this
- * transaction and not a checkpoint.
- */
-static void
-lengthen_file(Relation rel, BlockNumber nblocks)
+void
+extent_lengthen_file(Relation rel, BlockNumber nblocks)
 {
 	SMgrRelation reln = RelationGetSmgr(rel);
 	BlockNumber present = smgrnblocks(reln, MAIN_FORKNUM);
@@ -68,7 +63,7 @@ extent_ensure_file(Relation rel, BlockNumber nblocks)
 	if (RelationGetNumberOfBlocks(rel) >= nblocks)
 		return;
 	LockRelationForExtension(rel, ExclusiveLock);
-	lengthen_file(rel, nblocks);
+	extent_lengthen_file(rel, nblocks);
 	UnlockRelationForExtension(rel, ExclusiveLock);
 }
 
@@ -116,7 +111,7 @@ extent_ensure_lane(Relation rel, int32 lane)
 		TopicMeta  *m;
 
 		wal_prepare();
-		lengthen_file(rel, block + 1);
+		extent_lengthen_file(rel, block + 1);
 		metabuf = ReadBuffer(rel, TOPIC_META_BLOCK);
 		LockBuffer(metabuf, BUFFER_LOCK_EXCLUSIVE);
 		lanebuf = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_ZERO_AND_LOCK, NULL);
@@ -561,9 +556,9 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 	plan_blocks(rel, &plan, &meta);
 	fresh_nodes = count_fresh_nodes(&map.entry, plan.seq);
 	if (fresh_nodes > (plan.free_node != 0 ? 1 : 0))
-		lengthen_file(rel, plan.high_block + fresh_nodes);
+		extent_lengthen_file(rel, plan.high_block + fresh_nodes);
 	else
-		lengthen_file(rel, plan.block + 1);
+		extent_lengthen_file(rel, plan.block + 1);
 
 	/*
 	 * Buffers, in the room's lock order.  The tail comes first of all: until

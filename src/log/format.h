@@ -95,13 +95,15 @@ typedef struct LaneEntry
 	uint16		start_pos;		/* of the batch at the log start; 0 = first */
 	BlockNumber root;			/* of the directory; used when height > 0 */
 	uint16		height;			/* 0: extents stand inline; 1: root is a leaf */
-	uint16		flags;			/* none yet */
+	uint16		flags;			/* LANE_* */
 	SectionEntry clean;			/* compacted */
 	uint32		generation;		/* of the clean section */
 	DirEntry	extents[LANE_INLINE_EXTENTS];
 } LaneEntry;
 
 #define TRIMMED_LIST_END		0xFFFFFFFF
+
+#define LANE_CLEAN_TOMBSTONES	0x01	/* the clean section has some */
 
 #define LANES_PER_PAGE			50
 #define TOPIC_MAX_PARTITIONS	16384
@@ -175,6 +177,7 @@ typedef struct DataOpaque
 } DataOpaque;
 
 #define DATA_PAGE_HAS_NEXT		0x01	/* full: the lane goes on elsewhere */
+#define DATA_PAGE_ENDS_SECTION	0x02	/* the clean section's last one */
 
 #define DATA_PAGE_START			(MAXALIGN(SizeOfPageHeaderData))
 #define DATA_PAGE_END			(BLCKSZ - MAXALIGN(sizeof(DataOpaque)))
@@ -219,8 +222,10 @@ StaticAssertDecl(sizeof(BatchEnvelope) == 32, "batch envelope");
 #define BATCH_HAS_PRODUCER		0x1000	/* int64 id, int16 epoch, int32 base
 										 * sequence; else -1 */
 #define BATCH_HAS_NRECORDS		0x2000	/* int32; else last offset delta + 1 */
+#define BATCH_HAS_DELETE_HORIZON 0x4000	/* int64 ms; else no compaction has seen
+										 * a tombstone in it */
 
-#define BATCH_ENVELOPE_MAX		(32 + 4 + 8 + 4 + 14 + 4)
+#define BATCH_ENVELOPE_MAX		(32 + 4 + 8 + 4 + 14 + 4 + 8)
 
 /*
  * Slots, in relations of access method "topic_slots": 127 a page, all of them

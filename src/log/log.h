@@ -286,6 +286,37 @@ extern RecordOffset lane_reader_position(LaneReader *reader);
 /* Restricts the reader to records that start in one extent (parallel scan). */
 extern void lane_reader_set_extent(LaneReader *reader, uint32 seq);
 
+/* ---------- compact.c ---------- */
+
+typedef struct LogCompaction
+{
+	int64		now;			/* ms since 1970 */
+	int64		min_lag_ms;		/* younger messages stay, and count for nothing */
+	int64		delete_retention_ms;	/* how long tombstones stay */
+	double		min_dirty_ratio;	/* lanes of which less is not compacted yet are
+									 * left alone; 0: none is */
+	Size		memory;			/* for keys; several passes are made if need be */
+	int64		bytes_per_second;	/* read and written; 0 = no limit */
+	void		(*progress) (void *arg, int32 lane, int64 done, int64 total);	/* or NULL */
+	void	   *arg;
+
+	/* out */
+	int64		passes;
+	int64		removed;		/* messages */
+	int64		bytes_before;	/* of what was compacted, and what it has become */
+	int64		bytes_after;
+} LogCompaction;
+
+/*
+ * log_compact: compacts the lanes of a topic: of the messages with the same key
+ * only the newest stays, offsets and order do.  Those without a key go.  Not undone
+ * by ROLLBACK.  WAL-logged.
+ *
+ * Locks: the caller holds ShareUpdateExclusiveLock.  Producers and readers go on;
+ * for the moment of a swap it takes the lane's lock.
+ */
+extern void log_compact(Relation rel, LogCompaction *params);
+
 /* ---------- verify.c ---------- */
 
 /*

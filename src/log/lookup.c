@@ -38,8 +38,15 @@ measure_extent(LaneReader *reader, uint32 seq, const DirEntry *extent, ExtentSpa
 
 	span->seq = seq;
 	span->start = extent->block;
-	span->fill = span->npages = extent_pages(seq);
+	span->fill = span->npages = map_extent_pages(&reader->map, seq);
 	span->has_tail = false;
+	if (seq + 1 == reader->map.entry.trim_seq)
+	{
+		/* the clean section's last extent, which may be short */
+		span->fill = span->npages = directory_valid_pages(&reader->map, seq, extent->block);
+		span->end = (RecordOffset) reader->map.entry.clean_end;
+		return;
+	}
 	if (seq + 1 < reader->map.entry.next_seq)
 	{
 		DirEntry	behind;
@@ -272,8 +279,8 @@ reader_seek_batch(LaneReader *reader, RecordOffset offset)
 		return;
 	}
 	pos = opaque->batch_pos;
-	page_number = logical_page(reader->seq, reader->index) - opaque->batch_back;
-	logical_page_split(page_number, &seq, &index);
+	page_number = map_page_number(&reader->map, reader->seq, reader->index) - opaque->batch_back;
+	map_page_split(&reader->map, reader->seq, page_number, &seq, &index);
 	directory_extent(&reader->map, seq, &extent);
 	reader_load_page(reader, seq, extent.block, index);
 	reader->in_batch = false;
@@ -452,8 +459,9 @@ stop_behind_unfinished(LaneReader *reader)
 	lane_reader_free(scan);
 }
 
-void
-lane_reader_seek(LaneReader *reader, RecordOffset offset)
+/* One try to go to an offset; the reader may be overtaken. */
+static void
+seek_offset(LaneReader *reader, RecordOffset offset)
 {
 	uint32		seq;
 	DirEntry	extent;
@@ -474,6 +482,29 @@ lane_reader_seek(LaneReader *reader, RecordOffset offset)
 		stop_behind_unfinished(reader);
 }
 
+/*
+ * Compaction may overtake us here as well: then we go to the same offset by the
+ * lane's new directory.  Who bears being overtaken looks again himself.
+ */
+void
+lane_reader_seek(LaneReader *reader, RecordOffset offset)
+{
+	bool		looks_himself = reader->bears_overtaking || reader->one_extent;
+
+	for (;;)
+	{
+		if (!looks_himself)
+			reader_bear_overtaking(reader, true);
+		seek_offset(reader, offset);
+		if (looks_himself)
+			return;
+		reader_bear_overtaking(reader, false);
+		if (!reader->overtaken)
+			return;
+		reader_find_anew(reader, reader->lower);
+	}
+}
+
 void
 lane_reader_set_extent(LaneReader *reader, uint32 seq)
 {
@@ -490,8 +521,9 @@ lane_reader_set_extent(LaneReader *reader, uint32 seq)
 	start_at_entry(reader);
 }
 
-RecordOffset
-lane_reader_seek_time(LaneReader *reader, int64 ms)
+/* One try to go to a time; the reader may be overtaken. */
+static RecordOffset
+seek_time(LaneReader *reader, int64 ms)
 {
 	DirEntry	extent;
 	uint32		seq;
@@ -518,6 +550,22 @@ lane_reader_seek_time(LaneReader *reader, int64 ms)
 		lane_reader_seek(reader, reader->map.entry.log_start);
 	}
 	return reader->lower;
+}
+
+RecordOffset
+lane_reader_seek_time(LaneReader *reader, int64 ms)
+{
+	for (;;)
+	{
+		RecordOffset result;
+
+		reader_bear_overtaking(reader, true);
+		result = seek_time(reader, ms);
+		reader_bear_overtaking(reader, false);
+		if (!reader->overtaken)
+			return result;
+		reader_find_anew(reader, reader->map.entry.log_start);
+	}
 }
 
 /* The LSO of the lane that the reader has entered; then seek. */
@@ -571,6 +619,20 @@ log_offsets(Relation rel, int32 lane, Snapshot snapshot, const int64 *ms, LaneOf
 	lane_reader_free(reader);
 }
 
+/* The extent that a page says it belongs to; false if readers need none such. */
+static bool
+extent_of_page(const LaneMap *map, const DataOpaque *opaque, uint32 *seq)
+{
+	if (opaque->incarnation == map->incarnation)
+	{
+		*seq = opaque->extent_seq;
+		return *seq >= map->entry.trim_seq && *seq < map->entry.next_seq;
+	}
+	*seq = map->first_seq + opaque->extent_seq - map->entry.clean.head;
+	return opaque->incarnation == map->incarnation + map->entry.generation &&
+		opaque->extent_seq >= map->entry.clean.head && opaque->extent_seq < map->entry.clean.next;
+}
+
 /*
  * Which live records start in a block of the file: for ANALYZE.  Leaves the
  * reader in the block's lane.
@@ -582,6 +644,7 @@ log_block_records(Relation rel, BlockNumber block, BufferAccessStrategy strategy
 	PGAlignedBlock copy;
 	DataOpaque *opaque = data_opaque(copy.data);
 	DirEntry	extent;
+	uint32		seq;
 
 	if (block == TOPIC_META_BLOCK)
 		return false;
@@ -590,21 +653,20 @@ log_block_records(Relation rel, BlockNumber block, BufferAccessStrategy strategy
 		opaque->page_id != TOPIC_DATA_PAGE_ID || opaque->entry_pos == 0 ||
 		opaque->lane >= TOPIC_MAX_PARTITIONS || !lane_reader_enter(reader, opaque->lane))
 		return false;
-	if (opaque->incarnation != reader->map.incarnation ||
-		opaque->extent_seq < reader->map.entry.head_seq ||
-		opaque->extent_seq >= reader->map.entry.next_seq)
+	if (!extent_of_page(&reader->map, opaque, &seq))
 		return false;
-	directory_extent(&reader->map, opaque->extent_seq, &extent);
+	directory_extent(&reader->map, seq, &extent);
 	if (extent.block + opaque->page_index != block)
 		return false;
 
 	*lane = opaque->lane;
-	*first = Max((RecordOffset) opaque->first_offset, reader->map.entry.log_start);
+	*first = Max((RecordOffset) opaque->first_offset, map_is_clean(&reader->map, seq) ?
+				 (RecordOffset) reader->map.entry.log_start : map_main_start(&reader->map));
 	*limit = opaque->next_offset;
-	if (opaque->flags & DATA_PAGE_HAS_NEXT)
+	if ((opaque->flags & DATA_PAGE_HAS_NEXT) && !(opaque->flags & DATA_PAGE_ENDS_SECTION))
 	{
 		memcpy(reader->page.data, copy.data, BLCKSZ);
-		reader->seq = opaque->extent_seq;
+		reader->seq = seq;
 		reader->index = opaque->page_index;
 		reader->extent_start = extent.block;
 		if (reader_next_page(reader))

@@ -76,7 +76,8 @@ envelope_size(uint16 flags)
 		((flags & BATCH_HAS_MAX_TIMESTAMP) ? sizeof(int64) : 0) +
 		((flags & BATCH_HAS_LEADER_EPOCH) ? sizeof(uint32) : 0) +
 		((flags & BATCH_HAS_PRODUCER) ? sizeof(int64) + sizeof(int16) + sizeof(int32) : 0) +
-		((flags & BATCH_HAS_NRECORDS) ? sizeof(int32) : 0);
+		((flags & BATCH_HAS_NRECORDS) ? sizeof(int32) : 0) +
+		((flags & BATCH_HAS_DELETE_HORIZON) ? sizeof(int64) : 0);
 }
 
 int
@@ -95,6 +96,8 @@ batch_head_encode(char *to, BatchHead *head)
 		flags |= BATCH_HAS_PRODUCER;
 	if (head->nrecords != head->last_offset_delta + 1)
 		flags |= BATCH_HAS_NRECORDS;
+	if (head->delete_horizon != 0)
+		flags |= BATCH_HAS_DELETE_HORIZON;
 
 	head->flags = flags;
 	head->header_size = envelope_size(flags);
@@ -123,6 +126,8 @@ batch_head_encode(char *to, BatchHead *head)
 	}
 	if (flags & BATCH_HAS_NRECORDS)
 		PUT(to, head->nrecords);
+	if (flags & BATCH_HAS_DELETE_HORIZON)
+		PUT(to, head->delete_horizon);
 	return head->header_size;
 }
 
@@ -173,6 +178,9 @@ batch_head_decode(const char *from, size_t available, BatchHead *head)
 	head->nrecords = head->last_offset_delta + 1;
 	if (envelope.flags & BATCH_HAS_NRECORDS)
 		GET(from, head->nrecords);
+	head->delete_horizon = 0;
+	if (envelope.flags & BATCH_HAS_DELETE_HORIZON)
+		GET(from, head->delete_horizon);
 	return head->nrecords > 0;
 }
 

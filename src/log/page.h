@@ -84,6 +84,8 @@ typedef struct BatchHead
 	int16		producer_epoch;
 	int32		base_sequence;
 	int32		nrecords;
+	int64		delete_horizon; /* ms since 1970: from then on its tombstones
+								 * may go; 0: not set */
 } BatchHead;
 
 /*

@@ -79,7 +79,7 @@ read_as_end(LaneReader *reader)
 void
 reader_load_page(LaneReader *reader, uint32 seq, BlockNumber extent_start, int index)
 {
-	PageIdentity id = {reader->map.incarnation, seq, reader->lane, index};
+	PageIdentity id = map_page_identity(&reader->map, seq, index);
 
 	CHECK_FOR_INTERRUPTS();
 	directory_copy_page(reader->rel, extent_start + index, reader->strategy,
@@ -110,7 +110,8 @@ reader_next_page(LaneReader *reader)
 
 	if (!(data_opaque(reader->page.data)->flags & DATA_PAGE_HAS_NEXT))
 		return false;
-	if (reader->index + 1 < extent_pages(reader->seq))
+	if (!(data_opaque(reader->page.data)->flags & DATA_PAGE_ENDS_SECTION) &&
+		reader->index + 1 < map_extent_pages(&reader->map, reader->seq))
 	{
 		reader_load_page(reader, reader->seq, reader->extent_start, reader->index + 1);
 		return true;
@@ -129,7 +130,7 @@ reader_at_start(LaneReader *reader)
 	uint64		start = logical_page(lane->trim_seq, lane->start_index);
 	uint64		here = logical_page(reader->seq, reader->index);
 
-	if (here > start)
+	if (here > start || map_is_clean(&reader->map, reader->seq))
 		return false;
 	if (here < start)
 	{
@@ -163,20 +164,23 @@ reader_enter_continued_batch(LaneReader *reader)
 {
 	DataOpaque *opaque = data_opaque(reader->page.data);
 	PGAlignedBlock copy;
-	PageIdentity id = {reader->map.incarnation, 0, reader->lane, 0};
+	PageIdentity id;
 	DirEntry	extent;
 	BlockNumber block;
+	uint32		seq;
+	int			index;
 
-	logical_page_split(logical_page(reader->seq, reader->index) - opaque->batch_back,
-					   &id.seq, &id.index);
-	if (id.seq == reader->seq)
-		block = reader->extent_start + id.index;
+	map_page_split(&reader->map, reader->seq,
+				   map_page_number(&reader->map, reader->seq, reader->index) - opaque->batch_back,
+				   &seq, &index);
+	if (seq == reader->seq)
+		block = reader->extent_start + index;
 	else
 	{
-		Assert(id.seq >= reader->map.entry.head_seq);
-		directory_extent(&reader->map, id.seq, &extent);
-		block = extent.block + id.index;
+		directory_extent(&reader->map, seq, &extent);
+		block = extent.block + index;
 	}
+	id = map_page_identity(&reader->map, seq, index);
 	directory_copy_page(reader->rel, block, reader->strategy, copy.data);
 	if (!data_page_is(copy.data, &id) || opaque->batch_pos >= page_lower(copy.data) ||
 		!batch_head_decode(copy.data + opaque->batch_pos,
@@ -337,6 +341,8 @@ reader_next_envelope(LaneReader *reader)
 			reader->at_end = true;
 			break;				/* pos stays where the next envelope may come */
 		}
+		if (reader_at_start(reader))
+			continue;
 		reader->pos = DATA_PAGE_START;
 		if (data_opaque(page)->batch_back > 0)
 		{
@@ -414,7 +420,8 @@ broken_batch(LaneReader *reader)
 
 /*
  * The bytes of the record at pos, in one piece; moves behind it.  A record
- * that crosses pages is put together in scratch memory.
+ * that crosses pages is put together in scratch memory.  NULL if the reader was
+ * overtaken.
  */
 static char *
 take_record(LaneReader *reader, size_t *size)
@@ -447,7 +454,11 @@ take_record(LaneReader *reader, size_t *size)
 		uint64		n;
 
 		if (reader->rest == 0 || !follow_batch(reader))
+		{
+			if (reader->overtaken)
+				return NULL;
 			broken_batch(reader);
+		}
 		n = rest_on_page(reader);
 		if (length == 0)
 		{
@@ -493,7 +504,11 @@ reader_take_rest(LaneReader *reader)
 		reader->pos += n;
 		reader->rest -= n;
 		if (reader->rest > 0 && !follow_batch(reader))
+		{
+			if (reader->overtaken)
+				return NULL;
 			broken_batch(reader);
+		}
 	}
 	return from;
 }
@@ -538,7 +553,10 @@ make_record(LaneReader *reader, const DecodedRecord *decoded, LaneRecord *record
 	record->value = reader->want_value ? make_bytea(reader, decoded->value, 1) : NULL;
 }
 
-/* The next record of the present batch; false at the end of a parallel chunk. */
+/*
+ * The next record of the present batch; false at the end of a parallel chunk, or
+ * when the reader was overtaken.
+ */
 static bool
 next_plain(LaneReader *reader, DecodedRecord *decoded)
 {
@@ -546,29 +564,34 @@ next_plain(LaneReader *reader, DecodedRecord *decoded)
 	size_t		size;
 
 	if (reader->pos >= page_lower(reader->page.data) && !follow_batch(reader))
+	{
+		if (reader->overtaken)
+			return false;
 		broken_batch(reader);
+	}
 	if (reader->one_extent && reader->seq > reader->only_seq)
 	{
 		reader->at_end = true;
 		return false;
 	}
 	bytes = take_record(reader, &size);
+	if (bytes == NULL)
+		return false;
 	if (!record_decode(bytes, size, decoded))
 		broken_batch(reader);
 	return true;
 }
 
-bool
-lane_reader_next(LaneReader *reader, LaneRecord *record)
+/* The next visible record; false at the end, or when the reader was overtaken. */
+static bool
+next_record(LaneReader *reader, LaneRecord *record)
 {
 	for (;;)
 	{
 		DecodedRecord decoded;
 		RecordOffset offset;
 
-		if (!reader->positioned && !reader->at_end)
-			lane_reader_seek(reader, reader->lower);
-		if (reader->at_end)
+		if (reader->at_end || reader->overtaken)
 			return false;
 		if (reader->in_batch && reader->rest == 0 && !reader->unpacking)
 			reader->in_batch = false;
@@ -592,6 +615,50 @@ lane_reader_next(LaneReader *reader, LaneRecord *record)
 		reader->next_offset = offset + 1;
 		make_record(reader, &decoded, record);
 		return true;
+	}
+}
+
+void
+reader_bear_overtaking(LaneReader *reader, bool bear)
+{
+	reader->bears_overtaking = reader->map.bears_overtaking = bear;
+}
+
+void
+reader_find_anew(LaneReader *reader, RecordOffset position)
+{
+	LaneMap		old = reader->map;
+
+	reader->overtaken = false;
+	directory_refresh_lane(&reader->map);
+	if (reader->map.entry.generation == old.entry.generation ||
+		(RecordOffset) reader->map.entry.log_start > position)
+	{
+		(void) directory_was_overtaken(&old);
+		directory_corrupted(reader->rel, reader->extent_start + reader->index,
+							"Block is not the expected data page");
+	}
+}
+
+bool
+lane_reader_next(LaneReader *reader, LaneRecord *record)
+{
+	for (;;)
+	{
+		RecordOffset position;
+		bool		found;
+
+		if (!reader->positioned && !reader->at_end)
+			lane_reader_seek(reader, reader->lower);
+		/* a parallel chunk cannot begin anew, because others have theirs */
+		reader_bear_overtaking(reader, !reader->one_extent);
+		found = next_record(reader, record);
+		reader_bear_overtaking(reader, false);
+		if (!reader->overtaken)
+			return found;
+		position = Max(reader->lower, reader->next_offset);
+		reader_find_anew(reader, position);
+		lane_reader_seek(reader, position);
 	}
 }
 
@@ -647,7 +714,7 @@ lane_reader_bounds(LaneReader *reader, LaneInfo *info)
 	info->log_start = reader->map.entry.log_start;
 	info->log_end = reader->log_end;
 	info->frozen_upto = reader->map.entry.frozen_upto;
-	info->head_seq = reader->map.entry.head_seq;
+	info->head_seq = reader->map.first_seq;
 	info->next_seq = reader->map.entry.next_seq;
 	info->leader_epoch = 0;
 }

@@ -53,8 +53,8 @@ struct LaneReader
 	VisibilityCache seen;
 
 	/*
-	 * For VACUUM and trimming, which look again instead of failing: space that
-	 * was reused reads as the end of the lane, and "overtaken" tells.
+	 * For those that look again instead of failing: space that was reused reads
+	 * as the end of the lane, and "overtaken" tells.
 	 */
 	bool		bears_overtaking;
 	bool		overtaken;
@@ -68,6 +68,15 @@ struct LaneReader
 
 /* Copies a page of the lane and makes it the present one. */
 extern void reader_load_page(LaneReader *reader, uint32 seq, BlockNumber extent_start, int index);
+
+extern void reader_bear_overtaking(LaneReader *reader, bool bear);
+
+/*
+ * reader_find_anew: reads the lane's entry again after the reader was overtaken.  If
+ * that was a compaction, all from position on stands elsewhere, at the same offsets;
+ * else 72000.
+ */
+extern void reader_find_anew(LaneReader *reader, RecordOffset position);
 
 /* Goes on to the page behind the present one; false if there is none. */
 extern bool reader_next_page(LaneReader *reader);
@@ -88,6 +97,21 @@ extern void reader_enter_continued_batch(LaneReader *reader);
 /* Goes to the envelope of the batch that holds offset, or of an earlier one. */
 extern void reader_seek_batch(LaneReader *reader, RecordOffset offset);
 
+/*
+ * trim.c: the envelope of the batch that holds place->start or comes next; at the log
+ * end, the end of the last page.  Others append meanwhile, so that the end is
+ * found by walking, too.
+ */
+typedef struct LanePlace
+{
+	RecordOffset start;
+	uint32		seq;
+	uint16		index;
+	uint16		pos;
+} LanePlace;
+
+extern void reader_find_place(LaneReader *reader, LanePlace *place);
+
 /* Leaves the present batch behind. */
 extern void reader_skip_batch(LaneReader *reader);
 
@@ -105,7 +129,7 @@ extern bool reader_next_batch(LaneReader *reader);
 
 /*
  * The rest of the present batch in one piece, valid until the reader's next
- * step; the reader is behind the batch then.
+ * step; the reader is behind the batch then.  NULL if it was overtaken.
  */
 extern const char *reader_take_rest(LaneReader *reader);
 

@@ -124,7 +124,7 @@ extern uint32 batch_crc(uint16 attributes, int32 last_offset_delta,
 						const char *records, size_t length);
 
 /* Bytes that a batch needs beside its records. */
-#define BATCH_RESERVED_BYTES	66
+#define BATCH_RESERVED_BYTES	74
 
 /*
  * batch_init: an empty batch in "capacity" bytes at "data", which the caller

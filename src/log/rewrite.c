@@ -210,7 +210,10 @@ log_copy_data(Relation rel, const RelFileLocator *newlocator)
 
 /* ---------- VACUUM FULL ---------- */
 
-/* Copies the written pages of an extent to "block" on; returns how many. */
+/*
+ * Copies the written pages of an extent to "block" on; returns how many.
+ * incarnation: what the copies bear.
+ */
 static int
 copy_extent(LaneMap *map, Relation to, uint32 incarnation, uint32 seq,
 			BlockNumber from, BlockNumber block)
@@ -252,46 +255,59 @@ copy_extent(LaneMap *map, Relation to, uint32 incarnation, uint32 seq,
 	return npages;
 }
 
+/* One of a lane's sections on its way to new files. */
+typedef struct SectionCopy
+{
+	LaneMap    *map;
+	Relation	to;
+	uint32		old_incarnation;	/* of its pages and nodes */
+	uint32		incarnation;	/* of their copies */
+	uint32		head;			/* extents, as its directory numbers them */
+	uint32		next;
+	uint32		base;			/* what readers add to that */
+	BlockNumber *next_block;
+} SectionCopy;
+
+/* Copies an extent of the section; returns its new first block. */
+static BlockNumber
+copy_section_extent(SectionCopy *copy, uint32 seq, BlockNumber block)
+{
+	BlockNumber target = *copy->next_block;
+
+	*copy->next_block += map_extent_pages(copy->map, copy->base + seq);
+	extent_ensure_file(copy->to, *copy->next_block);
+	copy_extent(copy->map, copy->to, copy->incarnation, copy->base + seq, block, target);
+	return target;
+}
+
 /*
  * Copies a directory node and what is below it, changing block numbers by way
  * of the extents' copies; returns its new block.
  */
 static BlockNumber
-copy_node(LaneMap *map, Relation to, NewTopic *topic, BlockNumber block, int level,
-		  uint32 first_seq, uint32 head, BlockNumber *next_block)
+copy_node(SectionCopy *copy, BlockNumber block, int level, uint32 first_seq)
 {
 	DirEntry	entries[NODE_FANOUT];
 	uint32		stride = node_stride(level);
 	BlockNumber mine;
 
-	directory_read_node(map, block, level, first_seq, entries);
+	directory_read_any_node(copy->map, block, copy->old_incarnation, level, first_seq, entries);
 	for (int i = 0; i < NODE_FANOUT; i++)
 	{
 		uint32		seq = first_seq + i * stride;
 
-		if (seq >= map->entry.next_seq)
+		if (seq >= copy->next)
 			break;
-		if (seq + stride <= head)
-		{
+		if (seq + stride <= copy->head)
 			memset(&entries[i], 0, sizeof(DirEntry));
-			continue;
-		}
-		if (level > 0)
-			entries[i].block = copy_node(map, to, topic, entries[i].block, level - 1,
-										 seq, head, next_block);
-		else
-		{
-			BlockNumber target = *next_block;
-
-			*next_block += extent_pages(seq);
-			extent_ensure_file(to, *next_block);
-			copy_extent(map, to, topic->meta.incarnation, seq, entries[i].block, target);
-			entries[i].block = target;
-		}
+		else if (level > 0)
+			entries[i].block = copy_node(copy, entries[i].block, level - 1, seq);
+		else if (seq >= copy->head)
+			entries[i].block = copy_section_extent(copy, seq, entries[i].block);
 	}
-	mine = (*next_block)++;
-	extent_ensure_file(to, *next_block);
-	write_dir_page(to, mine, topic->meta.incarnation, map->lane, first_seq, level, entries,
+	mine = (*copy->next_block)++;
+	extent_ensure_file(copy->to, *copy->next_block);
+	write_dir_page(copy->to, mine, copy->incarnation, copy->map->lane, first_seq, level, entries,
 				   NODE_CONTENTS, TOPIC_NODE_PAGE_ID);
 	return mine;
 }
@@ -299,27 +315,28 @@ copy_node(LaneMap *map, Relation to, NewTopic *topic, BlockNumber block, int lev
 static void
 copy_lane(LaneMap *map, Relation to, NewTopic *topic, LaneEntry *lane, BlockNumber *next_block)
 {
-	uint32		head;
+	SectionCopy copy = {map, to, map->incarnation, topic->meta.incarnation,
+	map->entry.head_seq, map->entry.next_seq, 0, next_block};
 
 	*lane = map->entry;
 	if (lane->next_seq == lane->head_seq)
 		return;
-	head = lane->head_seq;
 	lane->next_trimmed = 0;
 	if (lane->height > 0)
+		lane->root = copy_node(&copy, map->entry.root, lane->height - 1, 0);
+	else
 	{
-		lane->root = copy_node(map, to, topic, map->entry.root, lane->height - 1, 0,
-							   head, next_block);
-		return;
+		for (uint32 seq = lane->head_seq; seq < lane->next_seq; seq++)
+			lane->extents[seq].block = copy_section_extent(&copy, seq, map->entry.extents[seq].block);
 	}
-	for (uint32 seq = head; seq < lane->next_seq; seq++)
+	if (lane->clean.next > 0)
 	{
-		BlockNumber target = *next_block;
-
-		*next_block += extent_pages(seq);
-		extent_ensure_file(to, *next_block);
-		copy_extent(map, to, topic->meta.incarnation, seq, map->entry.extents[seq].block, target);
-		lane->extents[seq].block = target;
+		copy.old_incarnation += lane->generation;
+		copy.incarnation += lane->generation;
+		copy.head = lane->clean.head;
+		copy.next = lane->clean.next;
+		copy.base = lane->trim_seq - lane->clean.next;
+		lane->clean.root = copy_node(&copy, lane->clean.root, lane->clean.height - 1, 0);
 	}
 }
 
@@ -347,6 +364,7 @@ log_copy_for_cluster(Relation OldTable, Relation NewTable, Relation OldIndex, bo
 	directory_read_meta(OldTable, &old);
 	memcpy(topic.meta.uuid, old.uuid, sizeof(old.uuid));
 	topic.meta.min_partitions = old.min_partitions;
+	topic.meta.building_generation = old.building_generation;
 	topic.nlanes = log_lane_limit(OldTable);
 	topic.lanes = palloc0(Max(topic.nlanes, 1) * sizeof(LaneEntry));
 	next_block = TOPIC_META_BLOCK + 1 + lane_page_count(&topic);

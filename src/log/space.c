@@ -15,7 +15,7 @@
 
 #include "access/xlog.h"
 #include "catalog/storage.h"
-#include "log/directory.h"
+#include "log/section.h"
 #include "log/wal.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
@@ -54,9 +54,8 @@ space_free_link(Relation rel, uint32 incarnation, BlockNumber block, bool missin
 	return next;
 }
 
-/* Makes a locked page a free one, and logs it. */
-static void
-make_free_page(WalRecord *record, Buffer buffer, uint32 incarnation, BlockNumber next)
+void
+space_make_free_page(struct WalRecord *record, Buffer buffer, uint32 incarnation, BlockNumber next)
 {
 	Page		page = BufferGetPage(buffer);
 	WalPage    *walpage = wal_page(record, buffer, true);
@@ -131,8 +130,7 @@ release_head(Relation rel, LaneMap *map)
 	WalRecord	record;
 
 	Assert(seq < map->entry.trim_seq);
-	map->entry.head_seq = seq;
-	directory_extent(map, seq, &extent);
+	directory_main_extent(map, seq, &extent);
 
 	metabuf = lock_block(rel, TOPIC_META_BLOCK);
 	lanebuf = lock_block(rel, laneblock);
@@ -151,10 +149,10 @@ release_head(Relation rel, LaneMap *map)
 			  (char *) &lane->head_seq - (char *) BufferGetPage(lanebuf), sizeof(uint32));
 	for (int i = nnodes - 1; i >= 0; i--)
 	{
-		make_free_page(&record, nodebufs[i], map->incarnation, meta->free_node);
+		space_make_free_page(&record, nodebufs[i], map->incarnation, meta->free_node);
 		meta->free_node = nodes[i];
 	}
-	make_free_page(&record, freebuf, map->incarnation, meta->free_extent[size_class]);
+	space_make_free_page(&record, freebuf, map->incarnation, meta->free_extent[size_class]);
 	meta->free_extent[size_class] = extent.block;
 	wal_finish(&record, rel);
 	END_CRIT_SECTION();
@@ -301,9 +299,21 @@ note_node(LaneMap *map, UsedBlocks *used, BlockNumber block, int level, uint32 f
 	}
 }
 
+/* Of sections made by compaction, whose directories are not moved. */
+static void
+note_visited(void *arg, BlockNumber block, int npages, const char *what)
+{
+	UsedBlocks *used = arg;
+
+	note_used(used, block, npages);
+	used->end = Max(used->end, block + npages);
+}
+
 static void
 note_lane(LaneMap *map, UsedBlocks *used)
 {
+	section_walk(map->rel, &map->entry.clean, map->incarnation + map->entry.generation,
+				 note_visited, used);
 	if (map->entry.height > 0)
 	{
 		note_node(map, used, map->entry.root, map->entry.height - 1, 0);
@@ -326,6 +336,8 @@ find_used_blocks(Relation rel, const TopicMeta *meta, UsedBlocks *used)
 	used->bits = MemoryContextAllocExtended(CurrentMemoryContext, used->nblocks / 8 + 1,
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	note_used(used, TOPIC_META_BLOCK, 1);
+	section_walk(rel, &meta->building, 0, note_visited, used);
+	section_walk(rel, &meta->retired, 0, note_visited, used);
 	for (int i = 0; i < TOPIC_LANE_PAGES; i++)
 	{
 		if (meta->lane_page[i] == 0)
@@ -564,7 +576,7 @@ add_free_extent(Relation rel, int size_class, BlockNumber block)
 	record.change.offset = block;
 	START_CRIT_SECTION();
 	wal_patch(wal_page(&record, metabuf, false), META_SPACE_POS, META_SPACE_SIZE);
-	make_free_page(&record, freebuf, meta->incarnation, meta->free_extent[size_class]);
+	space_make_free_page(&record, freebuf, meta->incarnation, meta->free_extent[size_class]);
 	meta->free_extent[size_class] = block;
 	wal_finish(&record, rel);
 	END_CRIT_SECTION();

@@ -25,22 +25,8 @@ log_retention_hook_type log_retention_hook = NULL;
 
 /* ---------- applying ---------- */
 
-/* Where the batch at the new log start stands. */
-typedef struct TrimPlace
-{
-	RecordOffset start;
-	uint32		seq;
-	uint16		index;
-	uint16		pos;
-} TrimPlace;
-
-/*
- * The envelope of the batch that holds place->start or comes next; at the log
- * end, the end of the last page.  Others append meanwhile, so that the end is
- * found by walking, too.  Nothing before the place is read any more.
- */
-static void
-find_place(LaneReader *reader, TrimPlace *place)
+void
+reader_find_place(LaneReader *reader, LanePlace *place)
 {
 	reader->at_end = false;
 	reader_seek_batch(reader, place->start);
@@ -52,9 +38,12 @@ find_place(LaneReader *reader, TrimPlace *place)
 	place->pos = reader->pos;
 }
 
-/* Stores the log start and its place, which do not go back. */
-static void
-store_trim(LaneReader *reader, const TrimPlace *place)
+/*
+ * Stores the log start and its place, which do not go back.  The place counts in
+ * the main section only.  False if the lane was compacted since we looked at it.
+ */
+static bool
+store_trim(LaneReader *reader, const LanePlace *place)
 {
 	Relation	rel = reader->rel;
 	BlockNumber laneblock = directory_lane_block(rel, reader->lane);
@@ -62,6 +51,7 @@ store_trim(LaneReader *reader, const TrimPlace *place)
 	Buffer		metabuf = InvalidBuffer;
 	Buffer		lanebuf;
 	LaneEntry  *lane;
+	bool		same;
 
 	wal_prepare();
 	if (frees)
@@ -74,7 +64,8 @@ store_trim(LaneReader *reader, const TrimPlace *place)
 	lanebuf = ReadBuffer(rel, laneblock);
 	LockBuffer(lanebuf, BUFFER_LOCK_EXCLUSIVE);
 	lane = directory_lane_entry(BufferGetPage(lanebuf), reader->lane);
-	if (place->start > (RecordOffset) lane->log_start)
+	same = lane->generation == reader->map.entry.generation;
+	if (same && place->start > (RecordOffset) lane->log_start)
 	{
 		int			pos = (char *) lane - (char *) BufferGetPage(lanebuf);
 		WalRecord	record;
@@ -93,9 +84,12 @@ store_trim(LaneReader *reader, const TrimPlace *place)
 					  DATA_PAGE_START + offsetof(TopicMeta, trimmed_lane), sizeof(uint32));
 		}
 		lane->log_start = place->start;
-		lane->trim_seq = place->seq;
-		lane->start_index = place->index;
-		lane->start_pos = place->pos;
+		if (!map_is_clean(&reader->map, place->seq))
+		{
+			lane->trim_seq = place->seq;
+			lane->start_index = place->index;
+			lane->start_pos = place->pos;
+		}
 		page = wal_page(&record, lanebuf, false);
 		wal_patch(page, pos, sizeof(uint64));
 		wal_patch(page, pos + offsetof(LaneEntry, trim_seq),
@@ -109,6 +103,7 @@ store_trim(LaneReader *reader, const TrimPlace *place)
 		UnlockReleaseBuffer(metabuf);
 		UnlockRelationForExtension(rel, ExclusiveLock);
 	}
+	return same;
 }
 
 /*
@@ -118,7 +113,7 @@ store_trim(LaneReader *reader, const TrimPlace *place)
 static void
 trim_lane(LaneReader *reader, RecordOffset start)
 {
-	TrimPlace	place;
+	LanePlace	place;
 
 	place.start = start;
 	do
@@ -129,9 +124,8 @@ trim_lane(LaneReader *reader, RecordOffset start)
 			start <= (RecordOffset) reader->map.entry.log_start)
 			return;
 		(void) lane_reader_log_end(reader);
-		find_place(reader, &place);
-	} while (reader->overtaken);
-	store_trim(reader, &place);
+		reader_find_place(reader, &place);
+	} while (reader->overtaken || !store_trim(reader, &place));
 }
 
 static LaneReader *
@@ -213,7 +207,12 @@ extent_is_unfinished(LaneReader *reader, uint32 seq, const DirEntry *extent)
 static int64
 bytes_from(const LaneMap *map, const TailRef *tail, uint32 seq)
 {
-	return (int64) (logical_page(tail->seq, tail->index) + 1 - logical_page(seq, 0)) * BLCKSZ;
+	uint32		main_seq = Max(seq, map->entry.trim_seq);
+	uint64		pages = logical_page(tail->seq, tail->index) + 1 - logical_page(main_seq, 0);
+
+	if (map_is_clean(map, seq))
+		pages += (uint64) (main_seq - seq) * map_extent_pages(map, seq);
+	return (int64) pages * BLCKSZ;
 }
 
 /* Where the log may start by retention; the present log start if nothing may go. */
@@ -223,7 +222,7 @@ retention_point(LaneReader *reader, const TailRef *tail, const LogRetention *ret
 	LaneMap    *map = &reader->map;
 	RecordOffset point = (RecordOffset) map->entry.log_start;
 
-	for (uint32 seq = map->entry.head_seq; seq < tail->seq; seq++)
+	for (uint32 seq = map->first_seq; seq < tail->seq; seq++)
 	{
 		int64		behind = bytes_from(map, tail, seq + 1);
 		DirEntry	extent;

@@ -107,9 +107,9 @@ corrupted_batch(LaneReader *reader, const char *what)
 
 /*
  * Decompresses the present batch.  Nothing in it is believed before its CRC
- * is right; the memory it takes least of all.
+ * is right; the memory it takes least of all.  False if the reader was overtaken.
  */
-static void
+static bool
 unpack_batch(LaneReader *reader)
 {
 	const BatchHead *batch = &reader->batch;
@@ -119,6 +119,8 @@ unpack_batch(LaneReader *reader)
 	UnpackedBatch *unpacked;
 	int64		size;
 
+	if (packed == NULL)
+		return false;
 	if (batch_crc(batch->flags & BATCH_ATTRIBUTES_MASK, batch->last_offset_delta,
 				  batch->base_timestamp, batch->max_timestamp, batch->producer_id,
 				  batch->producer_epoch, batch->base_sequence, batch->nrecords,
@@ -164,10 +166,14 @@ unpack_batch(LaneReader *reader)
 	unpacked->length = size;
 	unpacked->pos = 0;
 	unpacked->passed = batch->base_offset;
+	return true;
 }
 
-/* Makes the records of the present batch ready to be read. */
-static void
+/*
+ * Makes the records of the present batch ready to be read; false if the reader
+ * was overtaken.
+ */
+static bool
 enter_batch(LaneReader *reader)
 {
 	const BatchHead *batch = &reader->batch;
@@ -183,13 +189,17 @@ enter_batch(LaneReader *reader)
 		corrupted_batch(reader, "Page names a place within a compressed batch");
 
 	if (!holds_present_batch(reader->unpacked, reader) && !take_kept(reader))
-		unpack_batch(reader);
+	{
+		if (!unpack_batch(reader))
+			return false;
+	}
 	else if (reader->lower < reader->unpacked->passed)
 	{
 		reader->unpacked->pos = 0;
 		reader->unpacked->passed = batch->base_offset;
 	}
 	reader->unpacking = true;
+	return true;
 }
 
 bool
@@ -200,8 +210,8 @@ reader_next_unpacked(LaneReader *reader, DecodedRecord *decoded)
 	int64		left;
 	int64		size;
 
-	if (!reader->unpacking)
-		enter_batch(reader);
+	if (!reader->unpacking && !enter_batch(reader))
+		return false;
 	unpacked = reader->unpacked;
 	left = unpacked->length - unpacked->pos;
 	if (left == 0)

@@ -15,6 +15,7 @@
 #include "commands/vacuum.h"
 #include "log/am.h"
 #include "log/reader.h"
+#include "log/section.h"
 #include "log/vacuum.h"
 #include "log/wal.h"
 #include "miscadmin.h"
@@ -219,6 +220,7 @@ log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy bstra
 		return;
 	}
 	log_freeze(rel, GetOldestNonRemovableTransactionId(rel), &frozen);
+	section_release_leftovers(rel);
 	if (params->truncate != VACOPTVALUE_DISABLED)
 		space_give_back(rel);
 	VacuumUpdateStats(rel, RelationGetNumberOfBlocks(rel), frozen.messages, frozen.oldest_xid);

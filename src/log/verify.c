@@ -35,6 +35,7 @@ typedef struct Verifier
 	bool		past_end;		/* came to what was appended since */
 	TailRef		tail;
 	uint64		page_number;
+	bool		at_start;		/* the main section begins on this page */
 	DataOpaque	before;			/* of the previous page */
 	bool		have_before;
 
@@ -47,9 +48,6 @@ typedef struct Verifier
 	uint64		length;
 	Size		capacity;
 
-	/* where the lane begins */
-	uint64		first_page;
-	uint16		first_pos;
 } Verifier;
 
 static void
@@ -262,8 +260,8 @@ walk_page(Verifier *v, const char *page, BlockNumber block)
 		return;
 	}
 	check_against_previous(v, opaque, block);
-	if (v->page_number == v->first_page)
-		pos = v->first_pos;		/* before it are batches that were trimmed */
+	if (v->at_start)
+		pos = Max(v->map.entry.start_pos, DATA_PAGE_START);		/* before it are batches that were trimmed */
 	else
 		pos = walk_continuation(v, page, block);
 
@@ -314,6 +312,22 @@ check_entry(Verifier *v, uint32 seq, const DirEntry *entry, const DataOpaque *fi
 		finding(v, "extent %u and its directory entry differ in newest time or transaction", seq);
 }
 
+/*
+ * The compacted extents are complete; the main section begins with what was not
+ * compacted.
+ */
+static void
+begin_main_section(Verifier *v)
+{
+	if (v->in_batch)
+		finding(v, "batch at offset %lld is not complete at the end of the compacted extents",
+				(long long) v->batch.base_offset);
+	if (v->have_before && v->before.next_offset > v->map.entry.clean_end)
+		finding(v, "compacted extents end at offset %lld, the directory says %lld",
+				(long long) v->before.next_offset, (long long) v->map.entry.clean_end);
+	v->have_before = v->in_batch = false;
+}
+
 static void
 verify_lane(Verifier *v)
 {
@@ -322,7 +336,8 @@ verify_lane(Verifier *v)
 	bool		ended = false;
 
 	v->have_before = v->in_batch = v->past_end = false;
-	if (v->map.entry.head_seq > v->map.entry.next_seq)
+	if (v->map.entry.head_seq > v->map.entry.next_seq ||
+		v->map.entry.clean.next > v->map.entry.trim_seq)
 	{
 		finding(v, "directory entry is malformed");
 		return;
@@ -336,18 +351,18 @@ verify_lane(Verifier *v)
 				(long long) v->map.entry.log_start, (long long) v->map.entry.frozen_upto,
 				(long long) v->log_end);
 
-	v->first_page = logical_page(v->map.entry.trim_seq, v->map.entry.start_index);
-	v->first_pos = Max(v->map.entry.start_pos, DATA_PAGE_START);
-	for (uint32 seq = v->map.entry.head_seq; seq < v->map.entry.next_seq && !ended; seq++)
+	for (uint32 seq = v->map.first_seq; seq < v->map.entry.next_seq && !ended; seq++)
 	{
 		DirEntry	entry;
 		DataOpaque	first = {0};
 
 		directory_extent(&v->map, seq, &entry);
-		for (int index = (seq == v->map.entry.head_seq) ? v->map.entry.start_index : 0;
-			 index < extent_pages(seq); index++)
+		if (seq == v->map.entry.trim_seq)
+			begin_main_section(v);
+		for (int index = (seq == v->map.entry.trim_seq) ? v->map.entry.start_index : 0;
+			 index < map_extent_pages(&v->map, seq); index++)
 		{
-			PageIdentity id = {v->map.incarnation, seq, v->map.lane, index};
+			PageIdentity id = map_page_identity(&v->map, seq, index);
 
 			CHECK_FOR_INTERRUPTS();
 			directory_copy_page(v->rel, entry.block + index, NULL, copy.data);
@@ -357,7 +372,8 @@ verify_lane(Verifier *v)
 					finding(v, "block %u is not page %d of extent %u", entry.block + index, index, seq);
 				return;
 			}
-			v->page_number = logical_page(seq, index);
+			v->page_number = map_page_number(&v->map, seq, index);
+			v->at_start = seq == v->map.entry.trim_seq && index == v->map.entry.start_index;
 			last = entry.block + index;
 			walk_page(v, copy.data, last);
 			if (v->past_end)
@@ -369,7 +385,13 @@ verify_lane(Verifier *v)
 				ended = true;
 				break;
 			}
+			if (data_opaque(copy.data)->flags & DATA_PAGE_ENDS_SECTION)
+				break;
 		}
+		if (map_is_clean(&v->map, seq) &&
+			((data_opaque(copy.data)->flags & DATA_PAGE_ENDS_SECTION) != 0) !=
+			(seq + 1 == v->map.entry.trim_seq))
+			finding(v, "compacted extent %u does not end where the compacted ones end", seq);
 		if (first.page_id != 0)
 			check_entry(v, seq, &entry, &first, data_opaque(copy.data));
 	}

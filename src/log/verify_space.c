@@ -13,7 +13,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
-#include "log/directory.h"
+#include "log/section.h"
 #include "log/verify.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -102,12 +102,20 @@ claim_node(Account *a, LaneMap *map, BlockNumber block, int level, uint32 first_
 	}
 }
 
+/* Of sections made by compaction. */
+static void
+claim_visited(void *arg, BlockNumber block, int npages, const char *what)
+{
+	claim(arg, block, npages, what, -1);
+}
+
 /* All extents of a lane, trimmed ones that nobody has taken yet included. */
 static void
 claim_lane(Account *a, LaneMap *map)
 {
 	const LaneEntry *lane = &map->entry;
 
+	section_walk(a->rel, &lane->clean, map->incarnation + lane->generation, claim_visited, a);
 	if (map->released_upto > lane->trim_seq || lane->trim_seq > lane->next_seq)
 		note_finding(a, "partition %d: directory entry is malformed", map->lane);
 	else if (lane->height > 0)
@@ -180,6 +188,8 @@ make_account(Account *a)
 	int			in_list = 0;
 
 	claim(a, TOPIC_META_BLOCK, 1, "meta page", -1);
+	section_walk(a->rel, &a->meta.building, 0, claim_visited, a);
+	section_walk(a->rel, &a->meta.retired, 0, claim_visited, a);
 	for (int i = 0; i < TOPIC_LANE_PAGES; i++)
 	{
 		if (a->meta.lane_page[i] == 0)

@@ -33,6 +33,7 @@
 #define XLOG_TOPIC_COPY			0x60	/* rewrite of the whole relation */
 #define XLOG_TOPIC_SLOTS		0x70
 #define XLOG_TOPIC_SPACE		0x80	/* to and from the free lists */
+#define XLOG_TOPIC_COMPACT		0x90	/* a clean section is begun, or swapped in */
 
 /*
  * APPEND_ONE.  Block 0: the tail page; block data: AppendOne, then one record

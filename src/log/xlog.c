@@ -168,6 +168,7 @@ topic_redo(XLogReaderState *record)
 		case XLOG_TOPIC_TRIM:
 		case XLOG_TOPIC_COPY:
 		case XLOG_TOPIC_SPACE:
+		case XLOG_TOPIC_COMPACT:
 			redo_change(record);
 			break;
 		default:
@@ -261,6 +262,8 @@ topic_identify(uint8 info)
 			return "SLOTS";
 		case XLOG_TOPIC_SPACE:
 			return "SPACE";
+		case XLOG_TOPIC_COMPACT:
+			return "COMPACT";
 	}
 	return NULL;
 }

@@ -88,6 +88,9 @@ extern void dump_restore_ends(Oid topic, Datum log_ends);
 /* ddl.c */
 extern void ddl_init(void);
 
+/* compaction.c */
+extern void compaction_init(void);
+
 /* What to use instead of what a topic cannot honour. */
 #define HINT_COLUMNS \
 	"The columns of a topic are fixed; whatever else a message needs goes into its value or headers."

@@ -49,6 +49,7 @@ void
 topic_init(void)
 {
 	ddl_init();
+	compaction_init();
 	log_retention_hook = settings_retention;
 }
 

@@ -97,6 +97,13 @@ extern const TopicSettings *topic_settings(Relation rel);
  */
 extern char *topic_name(Relation rel);
 
+/*
+ * topic_compact: compacts a topic whose cleanup policy asks for it, where half of a
+ * partition was not compacted yet; for the maintenance worker, within a transaction.
+ * Whether there was anything to do.  Does nothing where the lock cannot be had at once.
+ */
+extern bool topic_compact(Oid relid);
+
 /* 22023 unless 0 <= partition < the topic's partitions. */
 extern void topic_check_partition(Relation rel, int32 partition);
 

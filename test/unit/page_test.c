@@ -191,7 +191,7 @@ heads_equal(const BatchHead *a, const BatchHead *b)
 		a->last_offset_delta == b->last_offset_delta &&
 		a->leader_epoch == b->leader_epoch && a->producer_id == b->producer_id &&
 		a->producer_epoch == b->producer_epoch && a->base_sequence == b->base_sequence &&
-		a->nrecords == b->nrecords;
+		a->nrecords == b->nrecords && a->delete_horizon == b->delete_horizon;
 }
 
 /* A batch that has the optional fields which the bits of "fields" name. */
@@ -213,6 +213,7 @@ make_head(int fields, uint16 flags)
 	head.producer_epoch = (fields & 8) ? 12 : -1;
 	head.base_sequence = (fields & 8) ? 100000 : -1;
 	head.nrecords = head.last_offset_delta + 1 + ((fields & 16) ? -1 : 0);
+	head.delete_horizon = (fields & 32) ? INT64CONST(1700000086400) : 0;
 	if (head.nrecords == 0)
 		head.nrecords = 2;
 	return head;
@@ -228,7 +229,7 @@ test_envelopes(void)
 	bool		truncated = true;
 	int			largest = 0;
 
-	for (int fields = 0; fields < 32; fields++)
+	for (int fields = 0; fields < 64; fields++)
 	{
 		for (int i = 0; i < lengthof(some_flags); i++)
 		{
