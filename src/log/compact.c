@@ -585,7 +585,7 @@ log_compact(Relation rel, LogCompaction *params)
 	params->passes = 0;
 	params->removed = params->bytes_before = params->bytes_after = 0;
 	section_release_leftovers(rel);
-	log_freeze(rel, GetOldestNonRemovableTransactionId(rel), &frozen);
+	log_freeze(rel, GetOldestNonRemovableTransactionId(rel), false, &frozen);
 
 	job.rel = rel;
 	job.params = params;

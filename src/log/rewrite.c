@@ -358,7 +358,7 @@ log_copy_for_cluster(Relation OldTable, Relation NewTable, Relation OldIndex, bo
 
 	log_check_writable("VACUUM");
 	wal_prepare();
-	log_freeze(OldTable, OldestXmin, &frozen);
+	log_freeze(OldTable, OldestXmin, true, &frozen);
 
 	new_topic_init(&topic);
 	directory_read_meta(OldTable, &old);

@@ -20,6 +20,7 @@
 #include "log/wal.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/autovacuum.h"
 #include "storage/procarray.h"
 
 /*
@@ -53,12 +54,16 @@ flag_dead_batch(LaneReader *reader)
 	UnlockReleaseBuffer(buffer);
 }
 
+/* So many extents behind the first unresolved batch are read in any case. */
+#define LOOK_AHEAD_EXTENTS	8
+
 /* What freezing found in a lane. */
 typedef struct LaneFreeze
 {
 	RecordOffset frozen_upto;
 	TransactionId newest_xid;	/* resolved */
 	TransactionId oldest_xid;	/* left unresolved */
+	bool		stopped;		/* there may be older ones */
 } LaneFreeze;
 
 static TransactionId
@@ -77,12 +82,14 @@ newer_xid(TransactionId a, TransactionId b)
  * Walks the lane's envelopes from frozen_upto on.  The reader has entered it.
  */
 static void
-freeze_lane(LaneReader *reader, TransactionId oldest_xmin, LaneFreeze *result)
+freeze_lane(LaneReader *reader, TransactionId oldest_xmin, bool thorough, LaneFreeze *result)
 {
 	RecordOffset start = reader->map.entry.frozen_upto;
 	bool		resolving = true;
+	uint64		stop_seq = PG_UINT64_MAX;
 
 	result->frozen_upto = start;
+	result->stopped = false;
 	result->newest_xid = result->oldest_xid = InvalidTransactionId;
 	if (start >= reader->log_end)
 		return;
@@ -107,8 +114,12 @@ freeze_lane(LaneReader *reader, TransactionId oldest_xmin, LaneFreeze *result)
 		if (end > start && !(batch->flags & BATCH_ABORTED) &&
 			TransactionIdIsNormal(batch->xid))
 		{
-			if (!TransactionIdPrecedes(batch->xid, oldest_xmin))
+			if (resolving && !TransactionIdPrecedes(batch->xid, oldest_xmin))
+			{
 				resolving = false;
+				if (!thorough)
+					stop_seq = reader->seq + LOOK_AHEAD_EXTENTS;
+			}
 			if (!resolving)
 				result->oldest_xid = older_xid(result->oldest_xid, batch->xid);
 			else
@@ -120,6 +131,11 @@ freeze_lane(LaneReader *reader, TransactionId oldest_xmin, LaneFreeze *result)
 		}
 		if (resolving && end > result->frozen_upto)
 			result->frozen_upto = end;
+		if (reader->seq >= stop_seq)
+		{
+			result->stopped = true;
+			return;
+		}
 		reader_skip_batch(reader);
 	}
 }
@@ -166,10 +182,11 @@ store_frozen(Relation rel, int first_lane, const LaneFreeze *lanes)
 }
 
 void
-log_freeze(Relation rel, TransactionId oldest_xmin, FreezeResult *result)
+log_freeze(Relation rel, TransactionId oldest_xmin, bool thorough, FreezeResult *result)
 {
 	LaneReader *reader = lane_reader_create(rel, NULL, LANE_READ_ANY);
 	int32		limit = log_lane_limit(rel);
+	bool		stopped = false;
 
 	reader->bears_overtaking = true;
 	wal_prepare();
@@ -190,15 +207,34 @@ log_freeze(Relation rel, TransactionId oldest_xmin, FreezeResult *result)
 				reader->overtaken = false;
 				(void) lane_reader_enter(reader, first + i);
 				(void) lane_reader_log_end(reader);
-				freeze_lane(reader, oldest_xmin, &lanes[i]);
+				freeze_lane(reader, oldest_xmin, thorough, &lanes[i]);
 			} while (reader->overtaken);
 			if (TransactionIdIsValid(lanes[i].oldest_xid))
 				result->oldest_xid = older_xid(result->oldest_xid, lanes[i].oldest_xid);
+			stopped |= lanes[i].stopped;
 			result->messages += reader->log_end - reader->map.entry.log_start;
 		}
 		store_frozen(rel, first, lanes);
 	}
+	if (stopped)
+		result->oldest_xid = InvalidTransactionId;
 	lane_reader_free(reader);
+}
+
+/*
+ * Whether relfrozenxid must be brought forward, whatever that costs; as PostgreSQL
+ * decides for a heap.
+ */
+static bool
+must_be_thorough(Relation rel, const VacuumParams *params)
+{
+	int			table_age = params->freeze_table_age >= 0 ? params->freeze_table_age :
+		vacuum_freeze_table_age;
+	int32		age = (int32) (ReadNextTransactionId() - rel->rd_rel->relfrozenxid);
+
+	/* before autovacuum has to come for it */
+	table_age = Min(table_age, autovacuum_freeze_max_age / 20 * 19);
+	return params->is_wraparound || age >= table_age;
 }
 
 /*
@@ -219,7 +255,7 @@ log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy bstra
 				 errhint("Set shared_preload_libraries = 'pgtopic' and restart the server.")));
 		return;
 	}
-	log_freeze(rel, GetOldestNonRemovableTransactionId(rel), &frozen);
+	log_freeze(rel, GetOldestNonRemovableTransactionId(rel), must_be_thorough(rel, params), &frozen);
 	section_release_leftovers(rel);
 	if (params->truncate != VACOPTVALUE_DISABLED)
 		space_give_back(rel);
