@@ -30,20 +30,7 @@ my $load = TopicTest::Load->new(topic => 't', partitions => 4);
 
 my %crash = (
 	'immediate stop' => sub { $node->stop('immediate'); $node->start; },
-	'kill -9 of the postmaster' => sub {
-		my $pids = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
-		$node->kill9;
-		# its children notice, and the shared memory is free when they are gone
-		for my $pid (split /\n/, $pids)
-		{
-			for (1 .. 1000)
-			{
-				last unless kill 0, $pid;
-				Time::HiRes::sleep(0.01);
-			}
-		}
-		$node->start;
-	},
+	'kill -9 of the postmaster' => sub { kill_postmaster($node); $node->start; },
 	'kill -9 of a backend' => sub {
 		my $victim = $node->safe_psql('postgres',
 			"SELECT pid FROM pg_stat_activity WHERE application_name = 'producer' ORDER BY random() LIMIT 1");

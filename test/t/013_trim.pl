@@ -27,43 +27,6 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 
-# What a reader may meet: whole messages, in order, or the word that it was
-# overtaken.  The rows are numbered as they come: a sort by partition alone may
-# mix those of one partition once it goes to disk.
-my $read = q{
-SELECT count(*) FILTER (WHERE NOT is_payload(v) OR v LIKE 'x%' OR log_offset <= previous) FROM (
-	SELECT v, log_offset, lag(log_offset) OVER (PARTITION BY partition ORDER BY n) AS previous
-	FROM (SELECT convert_from(value, 'UTF8') AS v, partition, log_offset, row_number() OVER () AS n FROM %s) numbered) s};
-my @readers = (
-	sprintf($read, 'ring'),
-	map { sprintf($read, "(SELECT f.* FROM topic.list_offsets('ring') o (p), topic.fetch('ring', p, log_start_offset, $_) f) g") } 10, 1000);
-
-sub read_beside
-{
-	my ($node, $overtaken) = @_;
-
-	for my $sql (@readers)
-	{
-		my ($out, $err) = ('', '');
-
-		$node->psql('postgres', "\\set VERBOSITY verbose\n$sql", stdout => \$out, stderr => \$err);
-		if ($err eq '')
-		{
-			push @{ $overtaken->{wrong} }, $out if $out ne '0';
-			$overtaken->{read}++;
-		}
-		elsif ($err =~ /ERROR:  (?:72000|TP001|40001): /)
-		{
-			$overtaken->{overtaken}++;
-		}
-		else
-		{
-			push @{ $overtaken->{wrong} }, $err;
-		}
-	}
-	return;
-}
-
 my $load = TopicTest::Load->new(topic => 'ring', partitions => 3, producers => 3, transactions => 600, max_size => 100_000,
 	kinds => { one => 30, batch => 20, call => 10, call_rollback => 6, spill => 3, spill_rollback => 2, savepoint => 8, big => 2, vacuum => 0.5 });
 my %result = map { $_ => { wrong => [], read => 0, overtaken => 0 } } qw(primary standby);
@@ -77,8 +40,8 @@ for my $round (1, 2)
 	{
 		$primary->safe_psql('postgres', q{
 SELECT topic.delete_records('ring', partition, greatest(log_start_offset, last_stable_offset - 300)) FROM topic.list_offsets('ring')});
-		read_beside($primary, $result{primary});
-		read_beside($standby, $result{standby});
+		read_beside($primary, 'ring', $result{primary});
+		read_beside($standby, 'ring', $result{standby});
 		push @verify, grep { $_ ne '' } $primary->safe_psql('postgres', q{SELECT * FROM topic.verify('ring')});
 		last if $round == 2 && $load->acked_now > 300;
 	}
@@ -88,8 +51,7 @@ SELECT topic.delete_records('ring', partition, greatest(log_start_offset, last_s
 
 	is("@verify", '', "$round: topic.verify() was silent under load");
 	verify_silent($primary, 'ring', "$round: topic.verify() is silent afterwards");
-	my $left = $primary->safe_psql('postgres', sprintf($read, 'ring'));
-	is($left, 0, "$round: whole messages are left, in order");
+	is($primary->safe_psql('postgres', whole_messages('ring')), 0, "$round: whole messages are left, in order");
 	$primary->wait_for_catchup($standby);
 	is(contents($standby, 'ring'), contents($primary, 'ring'), "$round: same contents on the standby");
 	is($standby->safe_psql('postgres', q{SELECT * FROM topic.list_offsets('ring')}),

@@ -19,7 +19,7 @@ use Time::HiRes ();
 
 our @EXPORT = qw(
   new_node setup_load_database contents verify_silent log_is_clean seed pause
-  fails_with
+  fails_with kill_postmaster whole_messages read_beside
 );
 
 # new_node(name, init => [...], conf => "..."): a server with pgtopic, not yet
@@ -121,6 +121,69 @@ sub fails_with
 	return $err;
 }
 
+# kill -9; the shared memory is free when the children have noticed and are gone.
+sub kill_postmaster
+{
+	my ($node) = @_;
+	my $pids = $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+
+	$node->kill9;
+	for my $pid (split /\n/, $pids)
+	{
+		for (1 .. 1000)
+		{
+			last unless kill 0, $pid;
+			Time::HiRes::sleep(0.01);
+		}
+	}
+	return;
+}
+
+# A query that returns 0 if all messages are whole ones, in order, and none was
+# rolled back; and none is missing between them, where there are no gaps.  The rows
+# are numbered as they come: a sort by partition alone may mix those of one partition
+# once it goes to disk.
+sub whole_messages
+{
+	my ($source, $gapless) = @_;
+	my $wrong = $gapless ? '<> previous + 1' : '<= previous';
+
+	return qq{
+SELECT count(*) FILTER (WHERE NOT is_payload(v) OR v LIKE 'x%' OR log_offset $wrong) FROM (
+	SELECT v, log_offset, lag(log_offset) OVER (PARTITION BY partition ORDER BY n) AS previous
+	FROM (SELECT convert_from(value, 'UTF8') AS v, partition, log_offset, row_number() OVER () AS n FROM $source) numbered) s};
+}
+
+# Reads a topic that is being trimmed, in several ways: a reader may meet whole
+# messages, or the word that it was overtaken.  Counts in $result; gapless => 1 in it
+# says that fetch has to find every offset.
+sub read_beside
+{
+	my ($node, $topic, $result) = @_;
+
+	for my $source ($topic,
+		map { "(SELECT f.* FROM topic.list_offsets('$topic') o (p), topic.fetch('$topic', p, log_start_offset, $_) f) g" } 10, 1000)
+	{
+		my ($out, $err) = ('', '');
+
+		$node->psql('postgres', "\\set VERBOSITY verbose\n" . whole_messages($source, $result->{gapless} && $source ne $topic), stdout => \$out, stderr => \$err);
+		if ($err eq '')
+		{
+			push @{ $result->{wrong} }, $out if $out ne '0';
+			$result->{read}++;
+		}
+		elsif ($err =~ /ERROR:  (?:72000|TP001|40001): /)
+		{
+			$result->{overtaken}++;
+		}
+		else
+		{
+			push @{ $result->{wrong} }, $err;
+		}
+	}
+	return;
+}
+
 # No broken assertion, no internal error, no crash that the test did not cause.
 sub log_is_clean
 {
@@ -146,6 +209,8 @@ use Time::HiRes ();
 
 # Load->new(topic => 't', partitions => 4, producers => 16, transactions => 400,
 #           kinds => { one => 10, ... })
+# With trimmed => 1 the producers also say which offsets their messages have got,
+# for check_trimmed().
 # With witness => 1 each transaction also writes its id into the heap table
 # witness: at whatever moment recovery ends, heap and topic have to agree.
 sub new
@@ -284,6 +349,8 @@ sub transaction
 		$sql =~ s/^BEGIN;\n/BEGIN;\n$witness/;
 	}
 	$self->{sent}{$id} = $count;
+	$sql .= "\\o\nSELECT '$id', partition, first_offset, last_offset FROM topic.last_produced();\n\\o /dev/null\n"
+	  if $self->{trimmed} && $count > 0;
 	return $sql . "\\echo $id\n";
 }
 
@@ -384,7 +451,19 @@ sub finish
 		my %acked;
 
 		waitpid $run->{pid}, 0;
-		$acked{$_} = 1 for split /\n/, PostgreSQL::Test::Utils::slurp_file("$run->{base}.out");
+		for my $line (split /\n/, PostgreSQL::Test::Utils::slurp_file("$run->{base}.out"))
+		{
+			my ($id, @range) = split /\|/, $line;
+
+			if (@range == 3)
+			{
+				push @{ $self->{ranges}{$id} }, \@range;
+			}
+			else
+			{
+				$acked{$line} = 1;
+			}
+		}
 		for my $id (@{ $run->{ids} })
 		{
 			if ($acked{$id})
@@ -453,6 +532,47 @@ SELECT regexp_replace(id, '-\\d+\$', ''), count(*) FROM seen GROUP BY 1});
 	$self->{maybe} = {};
 	note sprintf '%s: %d transactions acknowledged, %d there', $name,
 	  scalar($self->acked), scalar(keys %seen);
+	return;
+}
+
+# The same where records are deleted: of an acknowledged transaction, what lies at or
+# behind the log start is there.
+sub check_trimmed
+{
+	my ($self, $node, $name) = @_;
+	my (%start, %seen, @wrong);
+	my $whole = 0;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is(join("\n", @{ $self->{errors} }), '', "$name: no producer had an error");
+	%start = map { split /\|/ } split /\n/,
+	  $node->safe_psql('postgres', "SELECT partition, log_start_offset FROM topic.list_offsets('$self->{topic}')");
+	is($node->safe_psql('postgres', TopicTest::whole_messages($self->{topic})), 0, "$name: whole messages are left, in order");
+	%seen = map { split /\|/ } split /\n/, $node->safe_psql('postgres', qq{
+SELECT regexp_replace(split_part(left(convert_from(value, 'UTF8'), 60), ' ', 1), '-\\d+\$', ''), count(*)
+FROM $self->{topic} GROUP BY 1});
+	for my $id (keys %{ $self->{acked} })
+	{
+		my $ranges = $self->{ranges}{$id} // next;
+		my $trimmed = grep { $_->[1] < $start{ $_->[0] } } @$ranges;
+		my $there = $seen{$id} // 0;
+		my $least = $trimmed ? 0 : $self->{sent}{$id};
+
+		# where no others come in between, offsets tell exactly
+		if (@$ranges == 1 && $ranges->[0][2] - $ranges->[0][1] + 1 == $self->{sent}{$id})
+		{
+			my $first = $ranges->[0][1] > $start{ $ranges->[0][0] } ? $ranges->[0][1] : $start{ $ranges->[0][0] };
+
+			$least = $ranges->[0][2] < $first ? 0 : $ranges->[0][2] - $first + 1;
+			push @wrong, "$id: $there, not $least" if $there != $least;
+		}
+		push @wrong, "$id: $there of $least" if $there < $least || $there > $self->{sent}{$id};
+		$whole++ if $there == $self->{sent}{$id};
+	}
+	push @wrong, map { "$_ was not sent" } grep { !defined $self->{sent}{$_} } keys %seen;
+	is("@wrong[0 .. ($#wrong < 9 ? $#wrong : 9)]", '', "$name: what was acknowledged is there from the log start on");
+	TopicTest::verify_silent($node, $self->{topic}, "$name: topic.verify() is silent");
+	note sprintf '%s: %d transactions acknowledged, %d of them there as a whole', $name, scalar($self->acked), $whole;
 	return;
 }
 
