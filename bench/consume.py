@@ -5,7 +5,7 @@ import statistics
 import subprocess
 
 from report import interval, number, ratio_row, row, sql
-from server import on_cpu, server_processes
+from server import in_user_mode, on_cpu, server_processes
 
 PROGRAM = os.environ.get('BENCH_CONSUME', './consume')
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'contestants')
@@ -184,58 +184,95 @@ def fanout(options):
 # ---------- a snapshot that is held ----------
 
 def soak_windows(contestant, *arguments):
-    """Of every 5 s: messages a second, the size of what should not grow, CPU of the server for a message."""
-    windows, pids, before = [], [], 0
+    """Of every 5 s: messages a second, the size of what should not grow, the server's µs for a message: all, own code."""
+    windows, pids, before = [], [], None
     environment = dict(os.environ, PGDATABASE='bench', PGOPTIONS='-c synchronous_commit=off')
     with subprocess.Popen([PROGRAM, 'soak', contestant.path, *map(str, arguments)], text=True, stdout=subprocess.PIPE,
                           env=environment) as program:
         for line in program.stdout:
             rate, size = map(float, line.split())
-            used = on_cpu(pids)
+            used = on_cpu(pids), in_user_mode(pids)
             # the sessions of the first window were not there when it began
-            windows.append((rate, size, (used - before) / (rate * WINDOW) if pids else None))
+            windows.append((rate, size, *((now - then) / (rate * WINDOW) * 1e6 if pids else None
+                                          for now, then in zip(used, before or used))))
             if not pids:
                 pids = server_processes()
-                used = on_cpu(pids)
+                used = on_cpu(pids), in_user_mode(pids)
             before = used
     if program.returncode:
         raise subprocess.CalledProcessError(program.returncode, program.args)
     return windows
 
 
-def change(values, n):
-    """Median of the first and of the last n, and their ratio."""
-    first, last = (statistics.median(v for v in part if v) for part in (values[:n], values[-n:]))
-    return first, last, last / first
+# Before second 0: until the buffers are full of pages to be written, which slows all contestants down.
+WARM, SOAK, HOLD = 60, 150, 15
 
 
-def soak(options):
-    # before second 0: until the buffers are full of pages to be written, which slows all contestants down
-    warm, seconds, hold = 60, 150, 15
-    n = int(hold / WINDOW)
-    for name, title in (('pgtopic', 'pgtopic'),) + (() if options.quick else tuple(p[:2] for p in PEERS)):
-        if not available(name):
-            continue
-        contestant = Contestant(name, rotation='20 seconds')
+class Soak:
+    """One run: medians of the windows before the snapshot, and of as many at the end."""
+
+    def __init__(self, contestant, held):
         contestant.run('setup')
         group = contestant.new_group('start' if 'start' in contestant.sections else 'group')
         sql('ALTER SYSTEM SET autovacuum = on', 'SELECT pg_reload_conf()', 'CHECKPOINT')
         try:
-            rates, sizes, cpu = zip(*soak_windows(contestant, 100, warm + seconds, warm + hold, group)[warm // WINDOW:])
+            windows = soak_windows(contestant, 100, WARM + SOAK, WARM + HOLD if held else WARM + SOAK + 1, group)
         finally:
             sql('ALTER SYSTEM RESET autovacuum', 'SELECT pg_reload_conf()')
         contestant.run('setup')         # gives the space back
-        first, last, ratio = change(rates, n)
-        text = f'{number(first)} → {number(last)}, {ratio:.2f}'
-        cost = '{:.2f} → {:.2f}, {:.2f}'.format(*(x * f for x, f in zip(change(cpu, n), (1e6, 1e6, 1))))
-        work = f'soak of {seconds} s, a snapshot held from second {hold} on, messages/s, first and last {hold} s'
-        if name == 'pgtopic':
-            row(work, '', text, '', '≥ 0.95', 'holds' if ratio >= 0.95 else 'MISSED')
-            row('CPU of the server for a message meanwhile, µs', '', cost, '', '', '')
-            limit_row('growth of the committed offsets meanwhile, bytes', sizes[-1] - sizes[0], 0,
-                      f'{sizes[-1] - sizes[0]:,.0f}')
-        else:
-            row(f'the same, {title}', f'{text}; CPU {cost}', '', '', '', '')
+        self.rates, sizes, self.cpu, self.own = zip(*windows[WARM // WINDOW:])
+        self.grown = sizes[-1] - sizes[0]
+
+
+def change(values):
+    """Medians of the first and of the last windows of a run, and their ratio."""
+    n = HOLD // WINDOW
+    first, last = (statistics.median(part) for part in (values[:n], values[-n:]))
+    return first, last, last / first
+
+
+def changes(runs, values):
+    """Of each run, how what it measured has changed."""
+    return [change(getattr(run, values))[2] for run in runs]
+
+
+def change_text(runs, values, form=number):
+    first, last, ratio = map(statistics.median, zip(*(change(getattr(run, values)) for run in runs)))
+    return f'{form(first)} → {form(last)}, {ratio:.2f}'
+
+
+def soak_rows(work, runs, controls):
+    def kept(title, left, right, ratios):
+        low, high = interval(ratios)
+        row(title, left, right, f'{statistics.median(ratios):.2f} [{low:.2f}, {high:.2f}]', '≥ 0.95',
+            'holds' if high >= 0.95 else 'MISSED')
+
+    kept(work + '; beside it without a snapshot', change_text(controls, 'rates'), change_text(runs, 'rates'),
+         changes(runs, 'rates'))
+    kept('the part that the snapshot has in it: last / first, with / without', '', '',
+         [held / control for held, control in zip(changes(runs, 'rates'), changes(controls, 'rates'))])
+    for title, values in ('', 'cpu'), (' in user mode, so without what the kernel does to write', 'own'):
+        # less is better: first / last
+        kept(f'CPU of the server for a message meanwhile{title}, µs',
+             *(change_text(side, values, '{:.2f}'.format) for side in (controls, runs)),
+             [control / held for held, control in zip(changes(runs, values), changes(controls, values))])
+    grown = max(run.grown for run in runs)
+    limit_row('growth of the committed offsets meanwhile, bytes', grown, 0, f'{grown:,.0f}')
+
+
+def soak(options):
+    work = f'soak of {SOAK} s, a snapshot held from second {HOLD} on, messages/s, first and last {HOLD} s'
+    topic = Contestant('pgtopic')
+    sides = {True: [], False: []}
+    for turn in range(1 if options.quick else 3):
+        for held in (False, True) if turn % 2 == 0 else (True, False):
+            sides[held].append(Soak(topic, held))
+    soak_rows(work, sides[True], sides[False])
+    for name, title in () if options.quick else (p[:2] for p in PEERS):
+        if available(name):
+            run = Soak(Contestant(name, rotation='20 seconds'), True)
+            row(f'the same, {title}', change_text([run], 'rates') + '; CPU ' + change_text([run], 'cpu', '{:.2f}'.format),
+                '', '', '', '')
 
 
 def commits(options):
