@@ -1,5 +1,9 @@
 -- Compaction: of the messages with the same key only the newest stays
 
+-- not by the maintenance worker, whose time nobody knows
+ALTER SYSTEM SET pgtopic.maintenance_interval = '1d';
+SELECT pg_reload_conf();
+
 SELECT topic.create('prices', cleanup_policy => 'compact', delete_retention => '1 hour');
 
 -- extents have 1, 8, 32 and then 128 pages, and the newest one is never compacted
@@ -170,3 +174,5 @@ DROP ROLE regress_compactor;
 SELECT topic.compact(NULL);
 SELECT topic.compact('pg_class');
 DROP TABLE states;
+ALTER SYSTEM RESET pgtopic.maintenance_interval;
+SELECT pg_reload_conf();

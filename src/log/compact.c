@@ -42,6 +42,7 @@ typedef struct CompactJob
 	Relation	rel;
 	LogCompaction *params;
 	LaneReader *reader;
+	uint64		oldest_fxid;	/* transactions from it on may be unresolved */
 	void	   *memory;			/* for the map */
 	CompactMap	map;
 	MemoryContext pass_context;
@@ -60,6 +61,7 @@ typedef struct CompactJob
 	uint64		read;			/* records */
 
 	/* throttling and progress */
+	bool		stopped;		/* the caller does not want to go on */
 	TimestampTz started;
 	int64		bytes;			/* read and written */
 	int64		total;			/* estimate for the lane */
@@ -81,15 +83,18 @@ note_work(CompactJob *job, int64 bytes)
 
 	job->bytes += bytes;
 	CHECK_FOR_INTERRUPTS();
-	if (params->progress)
-		params->progress(params->arg, job->lane, job->bytes, job->total);
-	if (params->bytes_per_second <= 0)
-		return;
 	for (;;)
 	{
-		int64		due = (int64) ((double) job->bytes * 1000 / params->bytes_per_second);
-		int64		ahead = due - (GetCurrentTimestamp() - job->started) / 1000;
+		int64		due;
+		int64		ahead;
 
+		if (!job->stopped &&
+			!params->progress(params->arg, job->lane, job->bytes, job->total))
+			job->stopped = true;
+		if (params->bytes_per_second <= 0 || job->stopped)
+			break;
+		due = (int64) ((double) job->bytes * 1000 / params->bytes_per_second);
+		ahead = due - (GetCurrentTimestamp() - job->started) / 1000;
 		if (ahead < 10)
 			break;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -228,6 +233,8 @@ fill_map(CompactJob *job)
 	LaneReader *reader = job->reader;
 	bool		first = true;
 
+	if (job->memory == NULL)
+		job->memory = MemoryContextAllocHuge(GetMemoryChunkContext(reader), job->params->memory);
 	compact_map_init(&job->map, job->memory, job->params->memory,
 					 (uint64) (job->limit - job->dirty_start), pg_prng_uint64(&pg_global_prng_state));
 	job->end.start = job->dirty_start;
@@ -249,7 +256,7 @@ fill_map(CompactJob *job)
 		if (end > job->limit)
 			break;
 		stored = take_batch(job, &length);
-		if (stored == NULL)
+		if (stored == NULL || job->stopped)
 			return false;
 		if (!note_keys(job, stored, length))
 		{
@@ -416,7 +423,7 @@ write_section(CompactJob *job)
 			continue;
 		}
 		stored = take_batch(job, &length);
-		if (stored == NULL)
+		if (stored == NULL || job->stopped)
 			return false;
 		rewrite_batch(job, stored, length, leader_epoch);
 		if (job->writer.too_large)
@@ -444,6 +451,8 @@ first_young_extent(CompactJob *job)
 		directory_extent(map, seq, &extent);
 		if (!extent.closed)
 			break;
+		if (extent.max_fxid >= job->oldest_fxid)
+			break;
 		if (job->params->min_lag_ms > 0 &&
 			extent.max_timestamp > job->params->now - job->params->min_lag_ms)
 			break;
@@ -453,10 +462,11 @@ first_young_extent(CompactJob *job)
 
 /*
  * Enters the lane, and finds out what can be compacted; false if that is nothing,
- * or not worth it.  first: no pass was made yet.
+ * or not worth it.  first: no pass was made yet; before_freezing: supposes that
+ * all transactions are resolved that can be.
  */
 static bool
-plan_lane(CompactJob *job, bool first)
+plan_lane(CompactJob *job, bool first, bool before_freezing)
 {
 	LaneReader *reader = job->reader;
 	const LaneEntry *lane = &reader->map.entry;
@@ -472,7 +482,9 @@ plan_lane(CompactJob *job, bool first)
 	job->dirty_start = Max(job->log_start, (RecordOffset) lane->clean_end);
 	seq = first_young_extent(job);
 	directory_extent(&reader->map, seq, &extent);
-	job->limit = Min((RecordOffset) extent.first_offset, (RecordOffset) lane->frozen_upto);
+	job->limit = (RecordOffset) extent.first_offset;
+	if (!before_freezing)
+		job->limit = Min(job->limit, (RecordOffset) lane->frozen_upto);
 	job->limit = Max(job->limit, job->dirty_start);
 	seq = directory_find_offset(&reader->map, job->limit, &extent);
 
@@ -560,7 +572,7 @@ compact_lane(CompactJob *job)
 
 	job->bytes = 0;
 	job->started = GetCurrentTimestamp();
-	while (plan_lane(job, first))
+	while (plan_lane(job, first, false))
 	{
 		if (compact_pass(job))
 		{
@@ -568,16 +580,40 @@ compact_lane(CompactJob *job)
 				break;
 			first = false;
 		}
-		else if (job->writer.too_large || ++tries == OVERTAKEN_TRIES)
+		else if (job->stopped || job->writer.too_large || ++tries == OVERTAKEN_TRIES)
 			break;
 	}
+}
+
+/*
+ * Resolves transactions, if that is what compaction waits for: it reads all
+ * envelopes of the new part, which must not be done again and again for nothing.
+ */
+static void
+freeze_if_needed(CompactJob *job, int32 lanes)
+{
+	TransactionId oldest = GetOldestNonRemovableTransactionId(job->rel);
+	FullTransactionId next = ReadNextFullTransactionId();
+	FreezeResult frozen;
+	bool		needed = false;
+
+	job->oldest_fxid = U64FromFullTransactionId(next) -
+		(uint32) (XidFromFullTransactionId(next) - oldest);
+	for (job->lane = 0; job->lane < lanes && !needed; job->lane++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		needed = directory_lane_block(job->rel, job->lane) != 0 &&
+			plan_lane(job, true, true) &&
+			job->limit > (RecordOffset) job->reader->map.entry.frozen_upto;
+	}
+	if (needed)
+		log_freeze(job->rel, oldest, false, &frozen);
 }
 
 void
 log_compact(Relation rel, LogCompaction *params)
 {
 	CompactJob	job = {0};
-	FreezeResult frozen;
 	int32		lanes = log_lane_limit(rel);
 
 	log_check_writable("compaction");
@@ -585,17 +621,16 @@ log_compact(Relation rel, LogCompaction *params)
 	params->passes = 0;
 	params->removed = params->bytes_before = params->bytes_after = 0;
 	section_release_leftovers(rel);
-	log_freeze(rel, GetOldestNonRemovableTransactionId(rel), false, &frozen);
 
 	job.rel = rel;
 	job.params = params;
 	job.pass_context = AllocSetContextCreate(CurrentMemoryContext, "compaction of a topic",
 											 ALLOCSET_DEFAULT_SIZES);
-	job.memory = palloc_extended(params->memory, MCXT_ALLOC_HUGE);
 	job.reader = lane_reader_create(rel, NULL, LANE_READ_ANY);
 	job.reader->bears_overtaking = true;
 	job.reader->strategy = GetAccessStrategy(BAS_BULKREAD);
-	for (job.lane = 0; job.lane < lanes; job.lane++)
+	freeze_if_needed(&job, lanes);
+	for (job.lane = 0; job.lane < lanes && !job.stopped; job.lane++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (directory_lane_block(rel, job.lane) != 0)
@@ -603,6 +638,7 @@ log_compact(Relation rel, LogCompaction *params)
 	}
 	FreeAccessStrategy(job.reader->strategy);
 	lane_reader_free(job.reader);
-	pfree(job.memory);
+	if (job.memory != NULL)
+		pfree(job.memory);
 	MemoryContextDelete(job.pass_context);
 }

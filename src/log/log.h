@@ -297,7 +297,8 @@ typedef struct LogCompaction
 									 * left alone; 0: none is */
 	Size		memory;			/* for keys; several passes are made if need be */
 	int64		bytes_per_second;	/* read and written; 0 = no limit */
-	void		(*progress) (void *arg, int32 lane, int64 done, int64 total);	/* or NULL */
+	/* told of bytes done, now and then; false stops it */
+	bool		(*progress) (void *arg, int32 lane, int64 done, int64 total);
 	void	   *arg;
 
 	/* out */

@@ -133,26 +133,47 @@ hide_at_exit(int code, Datum entry)
 	hide_compaction((ShownCompaction *) DatumGetPointer(entry));
 }
 
-static void
-update_shown(void *arg, int32 lane, int64 done, int64 total)
+/* What a running compaction is told. */
+typedef struct RunningCompaction
 {
-	ShownCompaction *entry = arg;
+	Relation	topic;
+	ShownCompaction *entry;		/* or NULL */
+	bool		gives_way;		/* to those who wait for our lock */
+	TimestampTz next_look;		/* whether there are any */
+} RunningCompaction;
 
-	if (entry == NULL)
-		return;
-	/* who looks may see some of it a moment later than the rest */
-	entry->lane = lane;
-	entry->done = done;
-	entry->total = total;
+#define LOOK_INTERVAL	(500 * INT64CONST(1000))
+
+static bool
+note_progress(void *arg, int32 lane, int64 done, int64 total)
+{
+	RunningCompaction *running = arg;
+	ShownCompaction *entry = running->entry;
+	TimestampTz now;
+
+	if (entry != NULL)
+	{
+		/* who looks may see some of it a moment later than the rest */
+		entry->lane = lane;
+		entry->done = done;
+		entry->total = total;
+	}
+	if (!running->gives_way)
+		return true;
+	now = GetCurrentTimestamp();
+	if (now < running->next_look)
+		return true;
+	running->next_look = now + LOOK_INTERVAL;
+	return !LockHasWaitersRelation(running->topic, ShareUpdateExclusiveLock);
 }
 
 /* ---------- running one ---------- */
 
 static void
-run_compaction(Relation topic, double min_dirty_ratio, LogCompaction *compaction)
+run_compaction(Relation topic, double min_dirty_ratio, bool gives_way, LogCompaction *compaction)
 {
 	const TopicSettings *settings = topic_settings(topic);
-	ShownCompaction *entry;
+	RunningCompaction running = {topic, NULL, gives_way, 0};
 
 	memset(compaction, 0, sizeof(*compaction));
 	compaction->now = log_timestamp_from_tz(GetCurrentTimestamp());
@@ -161,12 +182,13 @@ run_compaction(Relation topic, double min_dirty_ratio, LogCompaction *compaction
 	compaction->min_dirty_ratio = min_dirty_ratio;
 	compaction->memory = (Size) compaction_memory * 1024;
 	compaction->bytes_per_second = (int64) compaction_rate * 1024;
-	compaction->progress = update_shown;
-	compaction->arg = entry = show_compaction(topic);
-	PG_ENSURE_ERROR_CLEANUP(hide_at_exit, PointerGetDatum(entry));
+	compaction->progress = note_progress;
+	compaction->arg = &running;
+	running.entry = show_compaction(topic);
+	PG_ENSURE_ERROR_CLEANUP(hide_at_exit, PointerGetDatum(running.entry));
 	log_compact(topic, compaction);
-	PG_END_ENSURE_ERROR_CLEANUP(hide_at_exit, PointerGetDatum(entry));
-	hide_compaction(entry);
+	PG_END_ENSURE_ERROR_CLEANUP(hide_at_exit, PointerGetDatum(running.entry));
+	hide_compaction(running.entry);
 }
 
 bool
@@ -182,7 +204,7 @@ topic_compact(Oid relid)
 	if (topic != NULL && relation_is_topic(topic) &&
 		(topic_settings(topic)->cleanup_policy & CLEANUP_COMPACT) != 0)
 	{
-		run_compaction(topic, MIN_DIRTY_RATIO, &compaction);
+		run_compaction(topic, MIN_DIRTY_RATIO, true, &compaction);
 		worked = compaction.passes > 0;
 	}
 	if (topic != NULL)
@@ -224,7 +246,7 @@ pgtopic_compact(PG_FUNCTION_ARGS)
 						   cleanup_policy_name(topic_settings(topic)->cleanup_policy)),
 				 errhint("Change the topic's setting \"%s\" with %s.",
 						 "cleanup_policy", "topic.alter")));
-	run_compaction(topic, 0, &compaction);
+	run_compaction(topic, 0, false, &compaction);
 	topic_close(topic);
 	values[0] = Int64GetDatum(compaction.removed);
 	values[1] = Int64GetDatum(compaction.bytes_before);

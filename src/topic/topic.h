@@ -99,8 +99,9 @@ extern char *topic_name(Relation rel);
 
 /*
  * topic_compact: compacts a topic whose cleanup policy asks for it, where half of a
- * partition was not compacted yet; for the maintenance worker, within a transaction.
- * Whether there was anything to do.  Does nothing where the lock cannot be had at once.
+ * partition was not compacted yet; for the maintenance worker, within a transaction
+ * that has no snapshot.  Whether there was anything to do.  Does nothing where the lock
+ * cannot be had at once, and stops when somebody waits for it.
  */
 extern bool topic_compact(Oid relid);
 

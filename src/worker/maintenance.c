@@ -2,7 +2,7 @@
  *
  * maintenance.c
  *	  What a database needs now and then: retention where nothing is appended,
- *	  freezing, forgetting of producers.
+ *	  compaction, freezing, forgetting of producers.
  *
  * One round, in transactions of their own, one topic after the other; it never
  * waits for anybody's lock.  What fails is logged, and the rest goes on.
@@ -164,6 +164,22 @@ apply_retention(const Subject *subject)
 	end();
 }
 
+/*
+ * Compaction may take long: no snapshot, which would hold back VACUUM, and no lock
+ * longer than nobody else wants it.
+ */
+static void
+compact(const Subject *subject)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	pgstat_report_activity(STATE_RUNNING, "compacting");
+	(void) topic_compact(subject->relid);
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
 /* What VACUUM does, but for giving space back, which needs a strong lock. */
 static void
 freeze(const Subject *subject)
@@ -236,7 +252,10 @@ maintenance_run(bool (*keep_on) (void))
 		if (!keep_on())
 			return;
 		if (subject->is_topic)
+		{
 			attempt(apply_retention, subject);
+			attempt(compact, subject);
+		}
 		if (subject->old)
 			attempt(freeze, subject);
 	}
