@@ -164,6 +164,15 @@ SELECT * FROM topic.verify('states');
 SELECT topic.produce('states', 'go on', 'k');
 SELECT count(*) FROM states;
 
+-- a batch that is not whole in the first extent, of one page
+SELECT topic.create('short', 1, cleanup_policy => 'compact');
+SELECT count(topic.produce('short', repeat('x', 2000), 'k' || i)) FROM generate_series(1, 2) i;
+SELECT count(topic.produce('short', repeat('x', 2000), 'k' || i)) FROM generate_series(1, 3) i;
+SELECT passes FROM topic.compact('short');
+SELECT * FROM topic.verify('short');
+SELECT count(*) FROM short;
+DROP TABLE short;
+
 -- who may
 CREATE ROLE regress_compactor;
 SET ROLE regress_compactor;

@@ -576,7 +576,9 @@ compact_lane(CompactJob *job)
 	{
 		if (compact_pass(job))
 		{
-			if (job->end.start >= job->limit || job->end.start <= job->dirty_start)
+			/* where a batch begins in the first extent, nothing could be swapped */
+			if (job->end.start >= job->limit || job->end.start <= job->dirty_start ||
+				job->end.seq == 0)
 				break;
 			first = false;
 		}
