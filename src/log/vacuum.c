@@ -181,14 +181,16 @@ store_frozen(Relation rel, int first_lane, const LaneFreeze *lanes)
 	UnlockReleaseBuffer(buffer);
 }
 
-void
-log_freeze(Relation rel, TransactionId oldest_xmin, bool thorough, FreezeResult *result)
+static void
+freeze_all(Relation rel, TransactionId oldest_xmin, bool thorough,
+		   BufferAccessStrategy strategy, FreezeResult *result)
 {
 	LaneReader *reader = lane_reader_create(rel, NULL, LANE_READ_ANY);
 	int32		limit = log_lane_limit(rel);
 	bool		stopped = false;
 
 	reader->bears_overtaking = true;
+	reader->strategy = strategy;
 	wal_prepare();
 	result->oldest_xid = oldest_xmin;
 	result->messages = 0;
@@ -219,6 +221,12 @@ log_freeze(Relation rel, TransactionId oldest_xmin, bool thorough, FreezeResult 
 	if (stopped)
 		result->oldest_xid = InvalidTransactionId;
 	lane_reader_free(reader);
+}
+
+void
+log_freeze(Relation rel, TransactionId oldest_xmin, bool thorough, FreezeResult *result)
+{
+	freeze_all(rel, oldest_xmin, thorough, NULL, result);
 }
 
 /*
@@ -255,7 +263,8 @@ log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy bstra
 				 errhint("Set shared_preload_libraries = 'pgtopic' and restart the server.")));
 		return;
 	}
-	log_freeze(rel, GetOldestNonRemovableTransactionId(rel), must_be_thorough(rel, params), &frozen);
+	freeze_all(rel, GetOldestNonRemovableTransactionId(rel), must_be_thorough(rel, params),
+			   bstrategy, &frozen);
 	section_release_leftovers(rel);
 	if (params->truncate != VACOPTVALUE_DISABLED)
 		space_give_back(rel);
