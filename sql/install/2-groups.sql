@@ -212,7 +212,7 @@ COMMENT ON FUNCTION topic.describe_members() IS
 CREATE FUNCTION topic.describe_lag()
 RETURNS TABLE (group_id pg_catalog.text, topic pg_catalog.text, partition pg_catalog.int4,
 	committed_offset pg_catalog.int8, log_end_offset pg_catalog.int8, lag pg_catalog.int8, lost pg_catalog.int8,
-	member_id pg_catalog.text, pid pg_catalog.int4, client_addr pg_catalog.inet)
+	member_id pg_catalog.text, pid pg_catalog.int4, client_addr pg_catalog.inet, protected_bytes pg_catalog.int8)
 LANGUAGE C VOLATILE PARALLEL RESTRICTED COST 10000 ROWS 1000 AS 'MODULE_PATHNAME', 'pgtopic_describe_lag';
 COMMENT ON FUNCTION topic.describe_lag() IS
 'How far groups have come in topics, for groups and topics that the caller may see. Used by view topic.lag.';
@@ -252,10 +252,10 @@ COMMENT ON COLUMN topic.members.topics IS 'Topics that it subscribes to, as sche
 COMMENT ON COLUMN topic.members.assigned IS 'Partitions that are its own, as schema.name:partition.';
 
 CREATE VIEW topic.lag AS
-	SELECT group_id, topic, partition, committed_offset, log_end_offset, lag, lost, member_id, pid, client_addr
+	SELECT group_id, topic, partition, committed_offset, log_end_offset, lag, lost, member_id, pid, client_addr, protected_bytes
 	FROM topic.describe_lag();
 COMMENT ON VIEW topic.lag IS
-'How far the groups in topic.groups have come in the topics in topic.topics: a row for each partition with a committed offset or of a topic that a member subscribes to. Kafka: kafka-consumer-groups --describe.';
+'How far the groups in topic.groups have come in the topics in topic.topics: a row for each partition with a committed offset or of a topic that a member subscribes to or retention waits in for the group. Kafka: kafka-consumer-groups --describe.';
 COMMENT ON COLUMN topic.lag.group_id IS 'The group.';
 COMMENT ON COLUMN topic.lag.topic IS 'schema.name, quoted where needed.';
 COMMENT ON COLUMN topic.lag.partition IS 'Partition number.';
@@ -266,6 +266,7 @@ COMMENT ON COLUMN topic.lag.lost IS 'Messages that were trimmed before the group
 COMMENT ON COLUMN topic.lag.member_id IS 'The member that the partition is assigned to.';
 COMMENT ON COLUMN topic.lag.pid IS 'Process of its session.';
 COMMENT ON COLUMN topic.lag.client_addr IS 'Address of its client; NULL for a local one.';
+COMMENT ON COLUMN topic.lag.protected_bytes IS 'Size of the partition up to which retention waits for the group: topic.protect(). -1: any; NULL: it does not wait.';
 
 ------------------------------------------------------------------------------
 -- Permissions: what PUBLIC may call checks for itself

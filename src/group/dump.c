@@ -22,6 +22,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "group/catalog.h"
+#include "group/protection.h"
 #include "group/tables.h"
 #include "log/log.h"
 #include "utils/acl.h"
@@ -31,6 +32,7 @@
 PG_FUNCTION_INFO_V1(pgtopic_group_restored);
 PG_FUNCTION_INFO_V1(pgtopic_grant_restored);
 PG_FUNCTION_INFO_V1(pgtopic_offset_restored);
+PG_FUNCTION_INFO_V1(pgtopic_protection_restored);
 PG_FUNCTION_INFO_V1(pgtopic_offset_to_dump);
 
 /* ---------- restoring ---------- */
@@ -182,6 +184,17 @@ pgtopic_offset_restored(PG_FUNCTION_ARGS)
 	return PointerGetDatum(heap_modify_tuple(trigger->tg_trigtuple,
 											 RelationGetDescr(trigger->tg_relation),
 											 values, nulls, replace));
+}
+
+/* Whoever applies retention has to know it. */
+Datum
+pgtopic_protection_restored(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = check_trigger(fcinfo, "topic.protection_restored");
+
+	group_check_id(group_id_of(trigger));
+	protections_changed(trigger->tg_relation);
+	return PointerGetDatum(trigger->tg_trigtuple);
 }
 
 /* ---------- dumping ---------- */

@@ -13,6 +13,7 @@
 #include "group/group.h"
 #include "group/members.h"
 #include "group/notifier.h"
+#include "group/protection.h"
 #include "group/reading.h"
 #include "group/session.h"
 #include "group/transaction.h"
@@ -33,6 +34,7 @@ topic_dropped(const pg_uuid_t *uuid)
 	if (next_topic_dropped != NULL)
 		next_topic_dropped(uuid);
 	group_topic_dropped(uuid);
+	protections_topic_dropped(uuid);
 }
 
 void
@@ -45,6 +47,7 @@ group_init(void)
 	consume_init();
 	take_init();
 	notifier_init();
+	protection_init();
 	topic_changed_hook = topics_changed;
 	next_topic_dropped = topic_dropped_hook;
 	topic_dropped_hook = topic_dropped;

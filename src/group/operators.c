@@ -20,6 +20,7 @@
 #include "errors.h"
 #include "fmgr.h"
 #include "group/catalog.h"
+#include "group/protection.h"
 #include "group/tables.h"
 #include "group/transaction.h"
 #include "log/log.h"
@@ -150,6 +151,7 @@ pgtopic_delete_group(PG_FUNCTION_ARGS)
 	note_deletion(group_id, NULL);
 	offsets_delete(group_id, NULL);
 	delete_rows_of_group("group_grants", group_id);
+	protections_delete(group_id);
 	delete_rows_of_group("consumer_groups", group_id);
 	PG_RETURN_VOID();
 }

@@ -193,7 +193,7 @@ warn_of_lost(Reading *reading, SessionPartition *partition, const LaneInfo *boun
 						   reading->writer.topic, partition->owned.partition),
 			 errdetail("They were removed before the group read them: its position was %lld, and the log start offset is %lld.",
 					   (long long) partition->position, (long long) bounds->log_start),
-			 errhint("Set a longer retention, or consume more often.")));
+			 errhint("Set a longer retention, protect the group with topic.protect(), or consume more often.")));
 }
 
 /* The log is shorter than it was: its end was lost with a server. */

@@ -39,6 +39,12 @@
 #define OFFSETS_LOG_OFFSET		8	/* in dumps only */
 #define OFFSETS_LOST			9	/* in dumps only */
 
+/* Columns of topic.group_protections. */
+#define PROTECTIONS_NATTS		3
+#define PROTECTIONS_GROUP_ID	1
+#define PROTECTIONS_TOPIC		2
+#define PROTECTIONS_MAX_BYTES	3	/* NULL: as pgtopic.protect_max_bytes; -1: no cap */
+
 /* All rows of a group by the primary key; with a topic, those of the topic. */
 extern SysScanDesc rows_of_group(Relation rel, const char *group_id, const pg_uuid_t *topic);
 

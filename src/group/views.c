@@ -26,6 +26,7 @@
 #include "funcapi.h"
 #include "group/catalog.h"
 #include "group/observe.h"
+#include "group/protection.h"
 #include "group/tables.h"
 #include "log/log.h"
 #include "miscadmin.h"
@@ -41,7 +42,7 @@ PG_FUNCTION_INFO_V1(pgtopic_committed);
 
 #define DESCRIBE_GROUPS_NATTS	6
 #define DESCRIBE_MEMBERS_NATTS	11
-#define DESCRIBE_LAG_NATTS		10
+#define DESCRIBE_LAG_NATTS		11
 #define COMMITTED_NATTS			4
 
 /* A group that the caller may see. */
@@ -457,6 +458,8 @@ typedef struct LagReport
 	const VisibleGroup *group;
 	int			noffsets;		/* of the group, by topic and partition */
 	GroupOffset *offsets;
+	int			nprotections;	/* of the group */
+	GroupProtection *protections;
 } LagReport;
 
 static const ObservedTopic *
@@ -491,6 +494,21 @@ put_owner(const ObservedMember *owner, Datum *values, bool *nulls)
 	values[2] = address_datum(&owner->entry, &nulls[2]);
 }
 
+/* The cap up to which retention waits for the group; null if it does not. */
+static Datum
+protected_bytes(const LagReport *report, const pg_uuid_t *uuid, bool *isnull)
+{
+	for (int i = 0; i < report->nprotections; i++)
+	{
+		if (memcmp(&report->protections[i].topic, uuid, UUID_LEN) != 0)
+			continue;
+		*isnull = false;
+		return Int64GetDatum(report->protections[i].max_bytes);
+	}
+	*isnull = true;
+	return (Datum) 0;
+}
+
 /*
  * One partition; "committed" is NULL if nothing is.  What is trimmed below the
  * committed offset counts as lost: the group cannot read it any more.
@@ -520,6 +538,7 @@ put_lag(LagReport *report, VisibleTopic *topic, int32 partition, const SlotValue
 	}
 	values[6] = Int64GetDatum(lost);
 	put_owner(owner_of(report->group->observed, &topic->uuid, partition), &values[7], &nulls[7]);
+	values[10] = protected_bytes(report, &topic->uuid, &nulls[10]);
 	tuplestore_putvalues(report->rsinfo->setResult, report->rsinfo->setDesc, values, nulls);
 }
 
@@ -543,12 +562,25 @@ has_committed(const LagReport *report, const pg_uuid_t *topic, int32 partition)
 	return found != NULL && found->committed.state.found;
 }
 
+/* The partitions of a topic in which the group has committed nothing. */
+static void
+put_uncommitted(LagReport *report, const pg_uuid_t *uuid)
+{
+	VisibleTopic *topic = find_topic(&report->topics, uuid);
+
+	CHECK_FOR_INTERRUPTS();
+	for (int32 p = 0; topic != NULL && p < topic->npartitions; p++)
+		if (!has_committed(report, &topic->uuid, p))
+			put_lag(report, topic, p, NULL);
+}
+
 static void
 put_group(LagReport *report)
 {
 	const ObservedGroup *observed = report->group->observed;
 
 	report->noffsets = offsets_of_group(report->group->group_id, &report->offsets);
+	report->nprotections = protections_of_group(report->group->group_id, &report->protections);
 	for (int i = 0; i < report->noffsets; i++)
 	{
 		GroupOffset *offset = &report->offsets[i];
@@ -559,15 +591,12 @@ put_group(LagReport *report)
 			put_lag(report, topic, offset->partition, &offset->committed.state.value);
 	}
 	for (int i = 0; observed != NULL && i < observed->ntopics; i++)
-	{
-		VisibleTopic *topic = find_topic(&report->topics, &observed->topics[i].uuid);
-
-		CHECK_FOR_INTERRUPTS();
-		for (int32 p = 0; topic != NULL && p < topic->npartitions; p++)
-			if (!has_committed(report, &topic->uuid, p))
-				put_lag(report, topic, p, NULL);
-	}
+		put_uncommitted(report, &observed->topics[i].uuid);
+	for (int i = 0; i < report->nprotections; i++)
+		if (observed_topic(observed, &report->protections[i].topic) == NULL)
+			put_uncommitted(report, &report->protections[i].topic);
 	pfree(report->offsets);
+	pfree(report->protections);
 }
 
 /* topic.describe_lag() */

@@ -133,6 +133,13 @@ extern void log_offsets(Relation rel, int32 lane, Snapshot snapshot, const int64
 extern RecordOffset log_trim(Relation rel, int32 lane, RecordOffset before,
 							 Snapshot snapshot);
 
+/* Somebody who has not read yet what is at or past an offset. */
+typedef struct LogFloor
+{
+	RecordOffset offset;
+	int64		max_bytes;		/* what the lane may keep for him; -1 = no cap */
+} LogFloor;
+
 /*
  * What may go from the head of a lane.  Retention takes whole extents, and
  * never one that holds an unfinished transaction; snapshots do not hold it back.
@@ -143,15 +150,15 @@ typedef struct LogRetention
 								 * (ms since 1970); PG_INT64_MIN = for ever */
 	int64		max_bytes;		/* extents without which the lane still is as
 								 * large; -1 = no limit */
-	RecordOffset floor;			/* but nothing from this offset on ... */
-	int64		floor_bytes;	/* ... unless the lane without it still is as
-								 * large; -1 = no cap */
+	int			nfloors;		/* but no extent that one of these needs, unless
+								 * the lane without it is as large as his cap */
+	LogFloor   *floors;			/* palloc'd */
 } LogRetention;
 
 /*
  * log_retention_hook: what is in force for a lane; false if nothing ever goes.
  * Set by the topic room, which knows the settings; the group room puts itself
- * in front for the floor.  Called by whoever opens an extent, at PRE_COMMIT at the
+ * in front for the floors.  Called by whoever opens an extent, at PRE_COMMIT at the
  * latest and with the lane's lock held: it must not wait for other transactions.
  */
 typedef bool (*log_retention_hook_type) (Relation rel, int32 lane, LogRetention *retention);
@@ -159,7 +166,7 @@ extern log_retention_hook_type log_retention_hook;
 
 /*
  * log_apply_retention: applies what the hook says to a lane, for lanes to which nothing
- * is appended.  WAL-logged, not undone by ROLLBACK.  Returns the log start.
+ * is appended; in a transaction.  WAL-logged, not undone by ROLLBACK.  Returns the log start.
  */
 extern RecordOffset log_apply_retention(Relation rel, int32 lane);
 

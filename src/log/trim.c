@@ -215,6 +215,20 @@ bytes_from(const LaneMap *map, const TailRef *tail, uint32 seq)
 	return (int64) pages * BLCKSZ;
 }
 
+/* Whether somebody has not read what ends here, with so much of the lane behind it. */
+static bool
+is_held(const LogRetention *retention, RecordOffset end, int64 behind)
+{
+	for (int i = 0; i < retention->nfloors; i++)
+	{
+		const LogFloor *floor = &retention->floors[i];
+
+		if (end > floor->offset && (floor->max_bytes < 0 || behind < floor->max_bytes))
+			return true;
+	}
+	return false;
+}
+
 /* Where the log may start by retention; the present log start if nothing may go. */
 static RecordOffset
 retention_point(LaneReader *reader, const TailRef *tail, const LogRetention *retention)
@@ -236,8 +250,7 @@ retention_point(LaneReader *reader, const TailRef *tail, const LogRetention *ret
 			(retention->max_bytes < 0 || behind < retention->max_bytes))
 			break;
 		directory_extent(map, seq + 1, &next);
-		if ((RecordOffset) next.first_offset > retention->floor &&
-			(retention->floor_bytes < 0 || behind < retention->floor_bytes))
+		if (is_held(retention, (RecordOffset) next.first_offset, behind))
 			break;
 		if ((RecordOffset) next.first_offset <= point)
 			continue;
@@ -248,21 +261,25 @@ retention_point(LaneReader *reader, const TailRef *tail, const LogRetention *ret
 	return point;
 }
 
-/* The tail extent too, when all of the lane is too old. */
+/*
+ * The tail extent too, when all of the lane is too old; but for unfinished
+ * transactions.
+ */
 static RecordOffset
 retention_point_of_tail(LaneReader *reader, const TailRef *tail, Page page,
 						const LogRetention *retention, RecordOffset point)
 {
 	DataOpaque *opaque = data_opaque(page);
 	DirEntry	extent;
-	RecordOffset end = (RecordOffset) opaque->next_offset;
+	RecordOffset end;
 
 	directory_extent(&reader->map, tail->seq, &extent);
 	if (point < (RecordOffset) extent.first_offset ||
-		opaque->max_timestamp >= retention->oldest_ms || opaque->open_bytes > 0 ||
-		opaque->max_fxid >= oldest_running_fxid() || end > retention->floor)
+		opaque->max_timestamp >= retention->oldest_ms)
 		return point;
-	return Max(point, end);
+	end = log_stable_offset(reader->rel, reader->lane, GetLatestSnapshot());
+	end = Min(end, (RecordOffset) opaque->next_offset);
+	return is_held(retention, end, 0) ? point : Max(point, end);
 }
 
 /* One look at a lane; false if it was trimmed by somebody else meanwhile. */
@@ -291,7 +308,7 @@ try_retention(LaneReader *reader, bool closed_only, const LogRetention *retentio
 static void
 apply_retention(Relation rel, int32 lane, bool closed_only)
 {
-	LogRetention retention = {PG_INT64_MIN, -1, PG_INT64_MAX, -1};
+	LogRetention retention = {PG_INT64_MIN, -1};
 	LaneReader *reader;
 
 	if (log_retention_hook == NULL || !log_retention_hook(rel, lane, &retention) ||
@@ -301,6 +318,8 @@ apply_retention(Relation rel, int32 lane, bool closed_only)
 	while (!try_retention(reader, closed_only, &retention))
 		CHECK_FOR_INTERRUPTS();
 	lane_reader_free(reader);
+	if (retention.floors != NULL)
+		pfree(retention.floors);
 }
 
 void

@@ -505,8 +505,6 @@ settings_retention(Relation rel, int32 lane, LogRetention *retention)
 	if (settings->retention_ms != UNLIMITED)
 		retention->oldest_ms = log_timestamp_from_tz(GetCurrentTimestamp()) - settings->retention_ms;
 	retention->max_bytes = settings->retention_bytes;
-	retention->floor = PG_INT64_MAX;
-	retention->floor_bytes = -1;
 	return true;
 }
 
