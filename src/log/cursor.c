@@ -10,10 +10,12 @@
  *
  * In a parallel scan the processes claim extents from one shared counter.
  * Each works out a lane's extents for itself when it comes to the lane.  They
- * may find different ones, because the lane grows and is trimmed meanwhile;
- * but what the snapshot sees lies in extents that existed when it was taken,
- * and what was trimmed since is absent anyway, as it is for any scan.  Only
- * compaction numbers extents anew: all processes must see the same one of a lane.
+ * may find different ones, because the lane grows; but what the snapshot sees
+ * lies in extents that existed when it was taken.  Compaction numbers extents
+ * anew: all processes must see the same one of a lane.  And what was trimmed when
+ * the first of them came to the lane is absent, as it is for any scan; but if it
+ * was trimmed since, another process cannot read it, and must not skip it in
+ * silence.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -117,8 +119,30 @@ void
 log_shared_cursor_init(SharedCursor *shared)
 {
 	pg_atomic_init_u64(&shared->next, 0);
-	for (int i = 0; i < SHARED_GENERATIONS; i++)
+	for (int i = 0; i < SHARED_LANES; i++)
+	{
 		pg_atomic_init_u64(&shared->generations[i], 0);
+		pg_atomic_init_u64(&shared->firsts[i], 0);
+	}
+}
+
+/*
+ * Notes a value for a lane, unless another process has done so; returns what is
+ * noted.  That is of a later lane, if this one is over for the others.
+ */
+static uint64
+shared_note(pg_atomic_uint64 *words, int32 lane, uint32 value)
+{
+	pg_atomic_uint64 *word = &words[lane % SHARED_LANES];
+	uint64		mine = ((uint64) (lane + 1) << 32) | value;
+	uint64		present = pg_atomic_read_u64(word);
+
+	while ((present >> 32) < (mine >> 32))
+	{
+		if (pg_atomic_compare_exchange_u64(word, &present, mine))
+			return mine;
+	}
+	return present;
 }
 
 /*
@@ -128,21 +152,46 @@ log_shared_cursor_init(SharedCursor *shared)
 static void
 shared_check_generation(SharedCursor *shared, LogCursor *cursor, int32 lane)
 {
-	pg_atomic_uint64 *word = &shared->generations[lane % SHARED_GENERATIONS];
-	uint64		mine = ((uint64) (lane + 1) << 32) | cursor->reader->map.entry.generation;
-	uint64		present = pg_atomic_read_u64(word);
+	uint32		generation = cursor->reader->map.entry.generation;
 
-	/* of a lane that was scanned before */
-	while ((present >> 32) < (mine >> 32))
-	{
-		if (pg_atomic_compare_exchange_u64(word, &present, mine))
-			return;
-	}
-	if (present != mine)
+	if (shared_note(shared->generations, lane, generation) !=
+		(((uint64) (lane + 1) << 32) | generation))
 		ereport(ERROR,
 				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
 				 errmsg("partition %d of topic \"%s\" was compacted while it was read",
 						lane, RelationGetRelationName(cursor->rel)),
+				 errhint("Run the statement again.")));
+}
+
+/*
+ * Makes sure that this process can read the extent it has claimed, if the first
+ * process that entered the lane could.
+ */
+static void
+shared_check_trimmed(SharedCursor *shared, LogCursor *cursor, int32 lane, uint32 seq)
+{
+	LaneMap    *map = &cursor->reader->map;
+	RecordOffset log_start = (RecordOffset) map->entry.log_start;
+	uint32		mine = log_start < (RecordOffset) map->entry.clean_end ?
+		map->first_seq : map->entry.trim_seq;
+	uint64		first = pg_atomic_read_u64(&shared->firsts[lane % SHARED_LANES]);
+	bool		trimmed = seq < mine;
+
+	if ((first >> 32) != (uint64) lane + 1 || seq < (uint32) first || mine <= (uint32) first)
+		return;
+	if (seq == mine)
+	{
+		DirEntry	extent;
+
+		directory_extent(map, seq, &extent);
+		trimmed = (RecordOffset) extent.first_offset < log_start;
+	}
+	if (trimmed)
+		ereport(ERROR,
+				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+				 errmsg("partition %d of topic \"%s\" was trimmed while it was read",
+						lane, RelationGetRelationName(cursor->rel)),
+				 errdetail("The log start offset is %lld now.", (long long) log_start),
 				 errhint("Run the statement again.")));
 }
 
@@ -475,11 +524,15 @@ cursor_claim(LogCursor *cursor)
 
 		if (lane != cursor->lane && cursor_enter(cursor, lane))
 		{
-			shared_check_generation(shared, cursor, lane);
+			uint64		first;
+
 			/* no message within the bounds starts before this extent */
 			lane_reader_seek(cursor->reader, cursor->lane_lower);
-			cursor->first_seq = cursor->reader->seq;
+			shared_check_generation(shared, cursor, lane);
+			first = shared_note(shared->firsts, lane, cursor->reader->seq);
+			cursor->first_seq = Max(cursor->reader->seq, (uint32) first);
 		}
+		shared_check_trimmed(shared, cursor, lane, seq);
 
 		if (!cursor->entered || seq >= cursor->end_seq)
 		{

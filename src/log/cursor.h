@@ -33,15 +33,17 @@ typedef struct CursorBounds
 
 /*
  * What the processes of a parallel scan share: the next extent to hand out,
- * lane << 32 | sequence number, which only ever grows; and for the lanes entered
- * lately, lane + 1 << 32 | generation, at lane modulo SHARED_GENERATIONS.
+ * lane << 32 | sequence number, which only ever grows; and of the lanes entered
+ * lately, at lane modulo SHARED_LANES, how the first process saw them: lane + 1
+ * << 32 | generation, and lane + 1 << 32 | first extent to read.
  */
-#define SHARED_GENERATIONS	64
+#define SHARED_LANES	64
 
 typedef struct SharedCursor
 {
 	pg_atomic_uint64 next;
-	pg_atomic_uint64 generations[SHARED_GENERATIONS];
+	pg_atomic_uint64 generations[SHARED_LANES];
+	pg_atomic_uint64 firsts[SHARED_LANES];
 } SharedCursor;
 
 typedef struct LogCursor LogCursor;
