@@ -161,7 +161,9 @@ sub read_beside
 {
 	my ($node, $topic, $result) = @_;
 
+	# one that is slow, so that the space it reads is given to others meanwhile
 	for my $source ($topic,
+		"(SELECT r.* FROM $topic r, LATERAL pg_sleep(CASE log_offset % 10 WHEN 0 THEN 0.02 ELSE 0 END)) s",
 		map { "(SELECT f.* FROM topic.list_offsets('$topic') o (p), topic.fetch('$topic', p, log_start_offset, $_) f) g" } 10, 1000)
 	{
 		my ($out, $err) = ('', '');
