@@ -156,19 +156,19 @@ SELECT count(*) FILTER (WHERE NOT is_payload(v) OR v LIKE 'x%' OR log_offset $wr
 
 # Reads a topic that is being trimmed, in several ways: a reader may meet whole
 # messages, or the word that it was overtaken.  Counts in $result; gapless => 1 in it
-# says that fetch has to find every offset.
+# says that fetch has to find every offset, and slow => 1 that one reader shall be so
+# slow that the space it reads is given to others meanwhile.
 sub read_beside
 {
 	my ($node, $topic, $result) = @_;
 
-	# one that is slow, so that the space it reads is given to others meanwhile
 	for my $source ($topic,
-		"(SELECT r.* FROM $topic r, LATERAL pg_sleep(CASE log_offset % 10 WHEN 0 THEN 0.02 ELSE 0 END)) s",
+		$result->{slow} ? "(SELECT r.* FROM $topic r, LATERAL pg_sleep(CASE log_offset % 10 WHEN 0 THEN 0.02 ELSE 0 END)) s" : (),
 		map { "(SELECT f.* FROM topic.list_offsets('$topic') o (p), topic.fetch('$topic', p, log_start_offset, $_) f) g" } 10, 1000)
 	{
 		my ($out, $err) = ('', '');
 
-		$node->psql('postgres', "\\set VERBOSITY verbose\n" . whole_messages($source, $result->{gapless} && $source ne $topic), stdout => \$out, stderr => \$err);
+		$node->psql('postgres', "\\set VERBOSITY verbose\n" . whole_messages($source, $result->{gapless} && $source =~ /fetch/), stdout => \$out, stderr => \$err);
 		if ($err eq '')
 		{
 			push @{ $result->{wrong} }, $out if $out ne '0';
