@@ -15,6 +15,7 @@
 #include "log/log.h"
 #include "notify/notify.h"
 #include "producer/producer.h"
+#include "stats/stats.h"
 #include "topic/topic.h"
 #include "utils/guc.h"
 #include "worker/worker.h"
@@ -31,6 +32,7 @@ _PG_init(void)
 	producer_init();
 	consumer_init();
 	notify_init();
+	stats_init();
 	group_init();
 	worker_init();
 

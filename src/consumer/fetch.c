@@ -21,6 +21,7 @@
 #include "errors.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "stats/stats.h"
 #include "topic/topic.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -53,6 +54,7 @@ typedef struct Fetch
 	bool		started;
 	int32		found;
 	int64		bytes;
+	StatsCount	returned;		/* also by what is repeated */
 } Fetch;
 
 static Datum fetch_rows(FunctionCallInfo fcinfo, MessageFormat format);
@@ -194,6 +196,8 @@ fetch_next(Fetch *fetch)
 		return false;
 	}
 	fetch->found++;
+	fetch->returned.messages++;
+	fetch->returned.bytes += fetch->record.size;
 	return true;
 }
 
@@ -201,6 +205,11 @@ static void
 fetch_close(Fetch *fetch)
 {
 	fetch_forget(fetch);
+	if (fetch->returned.messages > 0)
+	{
+		fetch->returned.batches = 1;
+		stats_add_out(RelationGetRelid(fetch->topic), &fetch->returned);
+	}
 	topic_close(fetch->topic);
 }
 

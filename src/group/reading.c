@@ -97,6 +97,12 @@ leave_topic(Reading *reading)
 {
 	if (reading->topic == NULL)
 		return;
+	if (reading->returned.messages > 0)
+	{
+		reading->returned.batches = 1;
+		stats_add_out(RelationGetRelid(reading->topic), &reading->returned);
+		memset(&reading->returned, 0, sizeof(StatsCount));
+	}
 	lane_reader_free(reading->reader);
 	MemoryContextDelete(reading->writer.row_context);
 	topic_close(reading->topic);
@@ -333,6 +339,8 @@ put_row(Reading *reading, int32 partition, const LaneRecord *record)
 		tuplestore_putvalues(reading->store, reading->desc, values, isnull);
 
 	reading->bytes += record->size;
+	reading->returned.messages++;
+	reading->returned.bytes += record->size;
 	if (++reading->found >= reading->max_messages)
 		reading->full = true;
 }

@@ -14,6 +14,7 @@
 #include "consumer/consumer.h"
 #include "group/rows.h"
 #include "group/session.h"
+#include "stats/stats.h"
 
 typedef struct Reading
 {
@@ -39,6 +40,7 @@ typedef struct Reading
 	MemoryContext context;		/* of all that lives as long as the look */
 	Snapshot	snapshot;		/* registered */
 	Relation	topic;			/* that was read last; NULL = none */
+	StatsCount	returned;		/* of that topic */
 	LaneReader *reader;
 	MessageWriter writer;
 } Reading;

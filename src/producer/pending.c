@@ -529,7 +529,7 @@ flush_lane(Relation rel, int32 partition, PendingLane *lane,
 		batch = dlist_head_element(PendingBatch, lane_node, &lane->batches);
 		produced_add(pending_context, &lane->newest, RelationGetRelid(rel),
 					 partition, batch->level, appends[i].base_offset,
-					 appends[i].base_offset + batch->batch.next_offset_delta - 1);
+					 &batch->batch);
 		drop_batch(batch);
 	}
 	appending_level = 0;
@@ -674,8 +674,7 @@ pending_append(Relation rel, int32 partition, Batch *batch,
 	append.expected_offset = -1;
 	append_batches(rel, partition, lane, &append, 1, level);
 	produced_add(pending_context, &lane->newest, RelationGetRelid(rel),
-				 partition, level, append.base_offset,
-				 append.base_offset + batch->next_offset_delta - 1);
+				 partition, level, append.base_offset, batch);
 	appending_level = 0;
 }
 
@@ -798,6 +797,8 @@ pending_xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
+			if (event != XACT_EVENT_ABORT)
+				produced_count();
 			if (event == XACT_EVENT_COMMIT)
 				produced_at_commit();
 			if (ntopics > 0)

@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "producer/levels.h"
 #include "producer/produced.h"
+#include "stats/stats.h"
 #include "topic/topic.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -32,6 +33,7 @@ struct ProducedRange
 	int			level;			/* nesting level of its subtransaction */
 	RecordOffset first;
 	RecordOffset last;
+	StatsCount	count;
 };
 
 /* What last_produced() returns of a range. */
@@ -68,13 +70,16 @@ can_extend(const ProducedRange *range, int level, RecordOffset first)
 void
 produced_add(MemoryContext context, ProducedRange **newest,
 			 Oid topic, int32 partition, int level,
-			 RecordOffset first, RecordOffset last)
+			 RecordOffset first, const Batch *batch)
 {
 	ProducedRange *range = *newest;
+	RecordOffset last = first + batch->next_offset_delta - 1;
+	StatsCount	count = {batch->count, batch->length - BATCH_RESERVED_BYTES, 1};
 
 	if (can_extend(range, level, first))
 	{
 		range->last = last;
+		stats_sum(&range->count, &count);
 		return;
 	}
 
@@ -86,6 +91,7 @@ produced_add(MemoryContext context, ProducedRange **newest,
 	range->level = level;
 	range->first = first;
 	range->last = last;
+	range->count = count;
 	dlist_push_tail(level_list(&levels, context, level), &range->node);
 	*newest = range;
 	nranges++;
@@ -145,6 +151,7 @@ produced_at_subcommit(int level)
 			can_extend(previous, range->level, range->first))
 		{
 			previous->last = range->last;
+			stats_sum(&previous->count, &range->count);
 			forget_range(range);
 		}
 	}
@@ -211,6 +218,31 @@ produced_at_eoxact(void)
 	prepared = NULL;
 	memset(&levels, 0, sizeof(levels));
 	nranges = 0;
+}
+
+void
+produced_count(void)
+{
+	StatsCount	sum = {0};
+	Oid			topic = InvalidOid;
+	dlist_iter	iter;
+
+	if (nranges == 0)
+		return;
+	dlist_foreach(iter, &levels.heads[0])
+	{
+		ProducedRange *range = dlist_container(ProducedRange, node, iter.cur);
+
+		/* a flush has appended topic by topic */
+		if (range->topic != topic && OidIsValid(topic))
+		{
+			stats_add_in(topic, &sum);
+			memset(&sum, 0, sizeof(sum));
+		}
+		topic = range->topic;
+		stats_sum(&sum, &range->count);
+	}
+	stats_add_in(topic, &sum);
 }
 
 #define PRODUCED_RANGE_NATTS	4

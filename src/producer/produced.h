@@ -14,16 +14,17 @@
 #define PGTOPIC_PRODUCER_PRODUCED_H
 
 #include "log/log.h"
+#include "log/record.h"
 
 typedef struct ProducedRange ProducedRange;
 
 /*
- * produced_add: messages [first, last] went to a partition.  *newest is the
- * newest range of that lane, NULL at first; it belongs to this file.
+ * produced_add: a batch went to a partition, from offset first on.  *newest is
+ * the newest range of that lane, NULL at first; it belongs to this file.
  */
 extern void produced_add(MemoryContext context, ProducedRange **newest,
 						 Oid topic, int32 partition, int level,
-						 RecordOffset first, RecordOffset last);
+						 RecordOffset first, const Batch *batch);
 
 /* The last offset of a range. */
 extern RecordOffset produced_last_offset(const ProducedRange *range);
@@ -40,5 +41,8 @@ extern void produced_at_subcommit(int level);
 extern void produced_prepare_commit(void);
 extern void produced_at_commit(void);
 extern void produced_at_eoxact(void);
+
+/* Counts what stays in the log now.  Cannot fail. */
+extern void produced_count(void);
 
 #endif							/* PGTOPIC_PRODUCER_PRODUCED_H */

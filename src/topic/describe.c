@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * describe.c
- *	  What views topic.topics and topic.partitions show.
+ *	  What views topic.topics, topic.partitions and topic.stat_topics show.
  *
  * Each function decides for itself whether the caller may see the topic, and
  * shows nothing if not: the views run over every topic there is.
@@ -21,6 +21,7 @@
 #include "funcapi.h"
 #include "log/log.h"
 #include "miscadmin.h"
+#include "stats/stats.h"
 #include "storage/bufmgr.h"
 #include "topic/internal.h"
 #include "utils/builtins.h"
@@ -29,9 +30,11 @@
 
 PG_FUNCTION_INFO_V1(pgtopic_describe);
 PG_FUNCTION_INFO_V1(pgtopic_describe_partitions);
+PG_FUNCTION_INFO_V1(pgtopic_describe_stats);
 
 #define DESCRIBE_NATTS			12
 #define DESCRIBE_PARTITIONS_NATTS	5
+#define DESCRIBE_STATS_NATTS	7
 
 #define MSECS_PER_DAY			(USECS_PER_DAY / 1000)
 
@@ -142,4 +145,34 @@ pgtopic_describe_partitions(PG_FUNCTION_ARGS)
 	}
 	relation_close(rel, AccessShareLock);
 	PG_RETURN_NULL();
+}
+
+/* topic.describe_stats(relid, OUT …) */
+Datum
+pgtopic_describe_stats(PG_FUNCTION_ARGS)
+{
+	Relation	rel = open_to_describe(PG_GETARG_OID(0));
+	Datum		values[DESCRIBE_STATS_NATTS];
+	bool		nulls[DESCRIBE_STATS_NATTS] = {0};
+	TopicStats	stats = {0};
+	TupleDesc	desc;
+
+	if (rel == NULL)
+		PG_RETURN_NULL();
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
+		desc->natts != DESCRIBE_STATS_NATTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("function topic.describe_stats() is declared with other results")));
+
+	nulls[6] = !stats_get(RelationGetRelid(rel), &stats);
+	values[0] = Int64GetDatum(stats.in.messages);
+	values[1] = Int64GetDatum(stats.in.bytes);
+	values[2] = Int64GetDatum(stats.in.batches);
+	values[3] = Int64GetDatum(stats.out.messages);
+	values[4] = Int64GetDatum(stats.out.bytes);
+	values[5] = Int64GetDatum(stats.out.batches);
+	values[6] = TimestampTzGetDatum(stats.since);
+	relation_close(rel, AccessShareLock);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
