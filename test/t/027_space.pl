@@ -252,7 +252,7 @@ is("@verify", '', 'topic.verify() was silent under load');
 for my $name (sort keys %result)
 {
 	is("@{ $result{$name}{wrong} }", '', "$name: readers met nothing wrong");
-	cmp_ok($result{$name}{read}, '>', 5, "$name: and did read");
+	cmp_ok($result{$name}{read}, '>', 0, "$name: and did read");
 	note "$name: $result{$name}{read} reads, $result{$name}{overtaken} overtaken";
 }
 shrink('ring', 4);

@@ -163,7 +163,7 @@ sub read_beside
 	my ($node, $topic, $result) = @_;
 
 	for my $source ($topic,
-		$result->{slow} ? "(SELECT r.* FROM $topic r, LATERAL pg_sleep(CASE log_offset % 10 WHEN 0 THEN 0.02 ELSE 0 END)) s" : (),
+		$result->{slow} ? "(SELECT r.* FROM (SELECT * FROM $topic LIMIT 200) r, LATERAL pg_sleep(CASE log_offset % 10 WHEN 0 THEN 0.03 ELSE 0 END)) s" : (),
 		map { "(SELECT f.* FROM topic.list_offsets('$topic') o (p), topic.fetch('$topic', p, log_start_offset, $_) f) g" } 10, 1000)
 	{
 		my ($out, $err) = ('', '');
