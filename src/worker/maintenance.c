@@ -252,12 +252,19 @@ maintenance_run(bool (*keep_on) (void))
 		if (!keep_on())
 			return;
 		if (subject->is_topic)
-		{
 			attempt(apply_retention, subject);
-			attempt(compact, subject);
-		}
 		if (subject->old)
 			attempt(freeze, subject);
+	}
+	/* what may take long comes last */
+	foreach(cell, subjects)
+	{
+		const Subject *subject = lfirst(cell);
+
+		if (!keep_on())
+			return;
+		if (subject->is_topic)
+			attempt(compact, subject);
 	}
 	if (keep_on())
 		attempt(expire_producers, NULL);
