@@ -119,30 +119,24 @@ void
 log_shared_cursor_init(SharedCursor *shared)
 {
 	pg_atomic_init_u64(&shared->next, 0);
-	for (int i = 0; i < SHARED_LANES; i++)
+	for (int i = 0; i < LOG_MAX_LANES; i++)
 	{
 		pg_atomic_init_u64(&shared->generations[i], 0);
 		pg_atomic_init_u64(&shared->firsts[i], 0);
 	}
 }
 
-/*
- * Notes a value for a lane, unless another process has done so; returns what is
- * noted.  That is of a later lane, if this one is over for the others.
- */
-static uint64
-shared_note(pg_atomic_uint64 *words, int32 lane, uint32 value)
-{
-	pg_atomic_uint64 *word = &words[lane % SHARED_LANES];
-	uint64		mine = ((uint64) (lane + 1) << 32) | value;
-	uint64		present = pg_atomic_read_u64(word);
+#define SHARED_NOTED	(UINT64CONST(1) << 32)
 
-	while ((present >> 32) < (mine >> 32))
-	{
-		if (pg_atomic_compare_exchange_u64(word, &present, mine))
-			return mine;
-	}
-	return present;
+/* Notes a value for a lane, unless another process has done so; returns what is noted. */
+static uint32
+shared_note(pg_atomic_uint64 *word, uint32 value)
+{
+	uint64		present = 0;
+
+	if (pg_atomic_compare_exchange_u64(word, &present, SHARED_NOTED | value))
+		return value;
+	return (uint32) present;
 }
 
 /*
@@ -154,8 +148,7 @@ shared_check_generation(SharedCursor *shared, LogCursor *cursor, int32 lane)
 {
 	uint32		generation = cursor->reader->map.entry.generation;
 
-	if (shared_note(shared->generations, lane, generation) !=
-		(((uint64) (lane + 1) << 32) | generation))
+	if (shared_note(&shared->generations[lane], generation) != generation)
 		ereport(ERROR,
 				(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
 				 errmsg("partition %d of topic \"%s\" was compacted while it was read",
@@ -174,10 +167,10 @@ shared_check_trimmed(SharedCursor *shared, LogCursor *cursor, int32 lane, uint32
 	RecordOffset log_start = (RecordOffset) map->entry.log_start;
 	uint32		mine = log_start < (RecordOffset) map->entry.clean_end ?
 		map->first_seq : map->entry.trim_seq;
-	uint64		first = pg_atomic_read_u64(&shared->firsts[lane % SHARED_LANES]);
+	uint64		first = pg_atomic_read_u64(&shared->firsts[lane]);
 	bool		trimmed = seq < mine;
 
-	if ((first >> 32) != (uint64) lane + 1 || seq < (uint32) first || mine <= (uint32) first)
+	if (first == 0 || seq < (uint32) first || mine <= (uint32) first)
 		return;
 	if (seq == mine)
 	{
@@ -524,13 +517,13 @@ cursor_claim(LogCursor *cursor)
 
 		if (lane != cursor->lane && cursor_enter(cursor, lane))
 		{
-			uint64		first;
+			uint32		first;
 
 			/* no message within the bounds starts before this extent */
 			lane_reader_seek(cursor->reader, cursor->lane_lower);
 			shared_check_generation(shared, cursor, lane);
-			first = shared_note(shared->firsts, lane, cursor->reader->seq);
-			cursor->first_seq = Max(cursor->reader->seq, (uint32) first);
+			first = shared_note(&shared->firsts[lane], cursor->reader->seq);
+			cursor->first_seq = Max(cursor->reader->seq, first);
 		}
 		shared_check_trimmed(shared, cursor, lane, seq);
 

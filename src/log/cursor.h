@@ -33,17 +33,16 @@ typedef struct CursorBounds
 
 /*
  * What the processes of a parallel scan share: the next extent to hand out,
- * lane << 32 | sequence number, which only ever grows; and of the lanes entered
- * lately, at lane modulo SHARED_LANES, how the first process saw them: lane + 1
- * << 32 | generation, and lane + 1 << 32 | first extent to read.
+ * lane << 32 | sequence number, which only ever grows; and of each lane how the
+ * first process that entered it saw it, with bit 32 set: its generation, and its
+ * first extent to read.  For all lanes, because a process may be late: it comes to
+ * its lane when the others are anywhere behind it.
  */
-#define SHARED_LANES	64
-
 typedef struct SharedCursor
 {
 	pg_atomic_uint64 next;
-	pg_atomic_uint64 generations[SHARED_LANES];
-	pg_atomic_uint64 firsts[SHARED_LANES];
+	pg_atomic_uint64 generations[LOG_MAX_LANES];
+	pg_atomic_uint64 firsts[LOG_MAX_LANES];
 } SharedCursor;
 
 typedef struct LogCursor LogCursor;
