@@ -46,6 +46,8 @@ CREATE TABLE topic.group_offsets (
 	lost pg_catalog.int8,
 	PRIMARY KEY (group_id, topic, partition)
 ) USING heap;
+CREATE INDEX group_offsets_topic ON topic.group_offsets (topic);
+COMMENT ON INDEX topic.group_offsets_topic IS 'For DROP TABLE of a topic.';
 SELECT pg_catalog.pg_extension_config_dump('topic.group_offsets', '');
 COMMENT ON TABLE topic.group_offsets IS
 'In which slot of topic.offset_slots a group keeps its committed offset in a partition. Read topic.lag or topic.committed() instead.';

@@ -16,6 +16,8 @@ CREATE TABLE topic.producer_states (
 	last_used pg_catalog.timestamptz,
 	PRIMARY KEY (producer_id, topic, partition)
 ) USING heap;
+CREATE INDEX producer_states_topic ON topic.producer_states (topic);
+COMMENT ON INDEX topic.producer_states_topic IS 'For DROP TABLE of a topic.';
 SELECT pg_catalog.pg_extension_config_dump('topic.producer_states', '');
 COMMENT ON TABLE topic.producer_states IS
 'In which slot of topic.offset_slots the state of an idempotent producer in a partition is. Read topic.producers instead.';

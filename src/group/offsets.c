@@ -305,11 +305,9 @@ void
 group_topic_dropped(const pg_uuid_t *topic)
 {
 	Relation	rel = table_of_room_try_open("group_offsets", RowExclusiveLock);
-	ScanKeyData key;
 
 	if (rel == NULL)
 		return;
-	ScanKeyInit(&key, OFFSETS_TOPIC, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(topic));
-	delete_rows(rel, systable_beginscan(rel, InvalidOid, false, NULL, 1, &key));
+	delete_rows(rel, rows_of_topic(rel, topic));
 	table_close(rel, NoLock);
 }

@@ -255,14 +255,12 @@ producer_states_topic_dropped(const pg_uuid_t *topic)
 {
 	/* while the extension is dropped, one table goes before the other */
 	Relation	rel = table_of_room_try_open("producer_states", RowExclusiveLock);
-	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
 
 	if (rel == NULL)
 		return;
-	ScanKeyInit(&key, STATES_TOPIC, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(topic));
-	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	scan = rows_of_topic(rel, topic);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		int64		slot = int64_column(tuple, rel, STATES_SLOT);

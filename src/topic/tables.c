@@ -75,6 +75,17 @@ rows_by_key(Relation rel, const char *name, const pg_uuid_t *topic,
 	return systable_beginscan(rel, index, OidIsValid(index), snapshot, nkeys, keys);
 }
 
+SysScanDesc
+rows_of_topic(Relation rel, const pg_uuid_t *topic)
+{
+	char	   *name = psprintf("%s_topic", RelationGetRelationName(rel));
+	Oid			index = get_relname_relid(name, RelationGetNamespace(rel));
+	ScanKeyData key;
+
+	ScanKeyInit(&key, 2, BTEqualStrategyNumber, F_UUID_EQ, UUIDPGetDatum(topic));
+	return systable_beginscan(rel, index, OidIsValid(index), NULL, 1, &key);
+}
+
 /* ---------- making rows ---------- */
 
 /* One try; false if another row came in between, and the next try will see it. */

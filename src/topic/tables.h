@@ -59,6 +59,12 @@ extern SysScanDesc rows_by_key(Relation rel, const char *name, const pg_uuid_t *
 							   const int32 *partition, Snapshot snapshot);
 
 /*
+ * rows_of_topic: the rows of such a table that are of a topic, as of now, by the
+ * table's index on the topic; while the extension is being dropped, without it.
+ */
+extern SysScanDesc rows_of_topic(Relation rel, const pg_uuid_t *topic);
+
+/*
  * slot_numbers.c: the number of a slot that nobody has, for a row that the
  * caller is about to make; and a key that nothing ever had.  A slot that is
  * given back is free with the transaction's COMMIT.  Slots are those of
