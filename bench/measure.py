@@ -13,10 +13,11 @@ import sys
 import consume
 import members
 import retention
+import scale
 import storage
 from report import row, sql
 
-CELLS = {f.__name__: f for f in storage.CELLS + consume.CELLS + members.CELLS + retention.CELLS}
+CELLS = {f.__name__: f for f in storage.CELLS + consume.CELLS + members.CELLS + retention.CELLS + scale.CELLS}
 CONSUME = [f.__name__ for f in consume.CELLS + members.CELLS]
 
 
