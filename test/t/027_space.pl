@@ -144,7 +144,7 @@ for my $round (1 .. 12)
 {
 	my $p = $round % 3;
 
-	sql("CALL fill('steady', $p, 80, 100000)");
+	sql("$quick CALL fill('steady', $p, 80, 100000)");
 	sql("SELECT topic.delete_records('steady', $p, -1)");
 	push @sizes, sql(q{SELECT blocks('steady')});
 }
@@ -181,7 +181,7 @@ $appending->quit;
 
 # ---------- load, readers, crashes ----------
 
-my $load = TopicTest::Load->new(topic => 'ring', partitions => 4, producers => 4, transactions => 400, max_size => 300_000, trimmed => 1,
+my $load = TopicTest::Load->new(topic => 'ring', partitions => 4, producers => 4, transactions => 400, max_size => 200_000, trimmed => 1,
 	kinds => { one => 20, batch => 30, insert => 8, savepoint => 8, big => 15 });
 my %result = map { $_ => { wrong => [], read => 0, overtaken => 0, gapless => 1, slow => 1 } } qw(primary standby);
 my @verify;
@@ -222,7 +222,7 @@ for my $round (1 .. 4)
 	@pids = make_space();
 	if ($round == 1)
 	{
-		my $until = time + 4;
+		my $until = time + 3;
 
 		while (time < $until)
 		{
@@ -237,7 +237,7 @@ for my $round (1 .. 4)
 	}
 	else
 	{
-		pause(0.1, 1);
+		pause(0.1, 0.7);
 		kill_postmaster($primary);
 		$load->finish;
 		$primary->start;
