@@ -14,10 +14,12 @@ import consume
 import members
 import retention
 import scale
+import shell
 import storage
 from report import row, sql
 
-CELLS = {f.__name__: f for f in storage.CELLS + consume.CELLS + members.CELLS + retention.CELLS + scale.CELLS}
+CELLS = {f.__name__: f for f in storage.CELLS + consume.CELLS + members.CELLS + retention.CELLS + scale.CELLS +
+         shell.CELLS}
 CONSUME = [f.__name__ for f in consume.CELLS + members.CELLS]
 
 
