@@ -1,12 +1,14 @@
-"""Cells of the shell and of listeners: the program pgtopic beside psql; what LISTEN costs producers."""
+"""Cells of the shell and of wake-ups: the program pgtopic beside psql; how soon consumers know, and what that costs."""
 import os
 import re
+import statistics
 import subprocess
 import tempfile
 import time
 
-from report import ratio_row, sql
+from report import interval, ratio_row, row, sql
 
+WAKE = os.environ.get('BENCH_WAKE', './wake')
 MESSAGES = 5000000
 QUICK = 200000
 CLIENTS = 16
@@ -108,4 +110,32 @@ def listeners(options):
                   turns(options, 1, silent, told), 0.95)
 
 
-CELLS = [shell_produce, shell_consume, listeners]
+def wake(options):
+    """Median and 99th percentile in ms, from before produce until the consumer has the message."""
+    seconds = 2 if options.quick else 10
+    sql('DROP TABLE IF EXISTS wake, outbox', "SELECT topic.create('wake')",
+        'CREATE TABLE outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, value text)',
+        "CREATE OR REPLACE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NOTIFY outbox; RETURN NULL; END $$",
+        'CREATE TRIGGER tell AFTER INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION tell()')
+
+    def once(kind):
+        sql('TRUNCATE wake, outbox RESTART IDENTITY')
+        output = subprocess.run([WAKE, kind, str(seconds), '1000'], check=True, text=True, stdout=subprocess.PIPE,
+                                env=dict(os.environ, PGDATABASE='bench', PGOPTIONS='-c synchronous_commit=on')).stdout
+        return tuple(map(float, output.split()))
+
+    for kind in 'listen', 'consume':
+        pairs = []
+        for i in range(max(3, options.pairs // 3) + 1):
+            sides = {side: once(side) for side in (('outbox', kind) if i % 2 else (kind, 'outbox'))}
+            pairs.append((sides['outbox'], sides[kind]))
+        for at, name, bar in (0, 'p50', 1.3), (1, 'p99', 2):
+            ratios = [topic[at] / outbox[at] for outbox, topic in pairs[1:]]
+            low, high = interval(ratios)
+            row(f'end to end at 1,000 messages/s, {kind}, {name}, ms',
+                f'{statistics.median(outbox[at] for outbox, _ in pairs[1:]):.2f}',
+                f'{statistics.median(topic[at] for _, topic in pairs[1:]):.2f}',
+                f'{statistics.median(ratios):.2f} [{low:.2f}, {high:.2f}]', f'≤ {bar:g}', 'holds' if low <= bar else 'MISSED')
+
+
+CELLS = [shell_produce, shell_consume, listeners, wake]
