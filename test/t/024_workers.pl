@@ -45,6 +45,15 @@ $ENV{PGUSER} = getpwuid($<);
 # kind => { pid => 1, ... }
 my %running;
 
+# Workers do not end by themselves, whatever becomes of the test.
+END
+{
+	my $status = $?;
+
+	kill 'KILL', map { keys %$_ } values %running;
+	$? = $status;
+}
+
 # Starts what is missing of two workers.
 sub start
 {
@@ -149,7 +158,6 @@ SKIP:
 		is(scalar(grep { waitpid($_, POSIX::WNOHANG()) == 0 } keys %{ $running{$kind} }), 2, "$kind: none has ended by itself");
 	}
 }
-kill 'KILL', map { keys %$_ } values %running;
 $node->stop;
 log_is_clean($node, 1);
 done_testing();
