@@ -315,14 +315,13 @@ typedef struct SettledLane
 	bool		suboverflowed;
 } SettledLane;
 
-#define SETTLED_LANES	64
-
-static SettledLane settled_lanes[SETTLED_LANES];
+/* Enough for all of a topic; what is not used is never touched. */
+static SettledLane settled_lanes[LOG_MAX_LANES];
 
 static SettledLane *
 settled_lane(const LaneReader *reader, bool *same)
 {
-	SettledLane *settled = &settled_lanes[(RelationGetRelid(reader->rel) * 31 + reader->lane) % SETTLED_LANES];
+	SettledLane *settled = &settled_lanes[(RelationGetRelid(reader->rel) * 31 + reader->lane) % LOG_MAX_LANES];
 
 	*same = settled->incarnation == reader->map.incarnation &&
 		settled->lane == reader->lane &&

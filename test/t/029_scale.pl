@@ -179,6 +179,21 @@ for my $count (20, 200)
 }
 cmp_ok(memory(), '<', 40 * 1024, 'and little memory again');
 
+# Who follows many partitions beside an old transaction does not read again what
+# has come since that one began
+$session->query_safe(q{SELECT topic.create('followed', 200)});
+my $old = $node->background_psql('postgres');
+$old->query_safe('BEGIN; SELECT pg_current_xact_id();');
+for my $round (1 .. 3)
+{
+	$session->query_safe(q{SELECT count(topic.produce('followed', repeat('x', 1000), partition => p)) FROM generate_series(0, 199) p, generate_series(1, 40)});
+	$cost{follow}{$round} = buffers(q{SELECT count(*) FROM topic.list_offsets('followed')});
+	note "looking at 200 partitions, $round: $cost{follow}{$round} buffers";
+}
+cmp_ok($cost{follow}{3}, '<', 1.2 * $cost{follow}{2}, 'a look at partitions costs the same, however long a transaction is open');
+$old->query_safe('COMMIT');
+$old->quit;
+
 # VACUUM of megabytes: a few records, and nothing of the messages
 $session->query_safe(q{SELECT topic.create('bytes'); SELECT count(topic.produce_batch_bytes('bytes', array_fill('\x61'::bytea || decode(repeat('62', 999), 'hex'), ARRAY[1000]))) FROM generate_series(1, 20);});
 cmp_ok($session->query_safe(q{SELECT pg_relation_size('bytes')}), '>', 20_000_000, '20 MB');
