@@ -113,6 +113,20 @@ COMMIT;});
 	verify_silent($node, 'other', "$round: topic.verify('other') with space");
 }
 
+# What is deleted makes room on a disk that stays full: for the same partition,
+# and for others.
+disk('full');
+fails_with($node, sprintf($much, 't', 'x'), '53100', 'no room');
+is($node->safe_psql('postgres', q{SELECT count(topic.delete_records('t', p, -1)) FROM generate_series(0, 2) p}), 3, 'three of four partitions are deleted');
+$node->safe_psql('postgres', q{SELECT topic.produce_batch('t', array_agg(payload('again-' || i, 1000)), partition => p)
+	FROM generate_series(1, 1500) i, generate_series(0, 3) p GROUP BY p});
+is($node->safe_psql('postgres', q{SELECT partition, count(*) FILTER (WHERE v LIKE 'again-%' AND is_payload(v)) FROM t, convert_from(value, 'UTF8') v WHERE v NOT LIKE 'm%' GROUP BY 1 ORDER BY 1}),
+	"0|1500\n1|1500\n2|1500\n3|1500", 'messages take their place');
+$node->safe_psql('postgres', 'VACUUM t');
+verify_silent($node, 't', 'VACUUM and topic.verify() on the full disk');
+disk('empty');
+$t = contents($node, 't');
+
 # creating and rewriting
 disk('full');
 fails_with($node, q{SELECT topic.create('n', 1000)}, '53100', 'topic.create() on a full disk');
