@@ -164,6 +164,21 @@ SELECT * FROM topic.verify('states');
 SELECT topic.produce('states', 'go on', 'k');
 SELECT count(*) FROM states;
 
+-- the log start is within a batch, behind all that was compacted
+SELECT topic.create('middle', cleanup_policy => 'compact,delete');
+SELECT topic.produce_batch('middle', array_agg(repeat('x', 1000)), array_agg('k' || i)) FROM generate_series(1, 100) i;
+SELECT topic.produce_batch('middle', array_agg(repeat('x', 1000)), array_agg('k' || i)) FROM generate_series(1, 100) i;
+SELECT topic.produce_batch('middle', array_agg(repeat('x', 1000)), array_agg('k' || i)) FROM generate_series(1, 100) i;
+SELECT topic.produce_batch('middle', array_agg(repeat('x', 1000)), array_agg('k' || i)) FROM generate_series(1, 100) i;
+SELECT topic.produce_batch('middle', array_agg(repeat('x', 1000)), array_agg('k' || i)) FROM generate_series(1, 100) i;
+SELECT removed FROM topic.compact('middle');
+SELECT topic.delete_records('middle', 0, 450);
+SELECT bytes_after FROM topic.compact('middle');
+SELECT * FROM topic.verify('middle');
+SELECT count(*), min(log_offset) FROM middle;
+SELECT count(*), min(log_offset) FROM topic.fetch('middle', 0, 450);
+DROP TABLE middle;
+
 -- a batch that is not whole in the first extent, of one page
 SELECT topic.create('short', 1, cleanup_policy => 'compact');
 SELECT count(topic.produce('short', repeat('x', 2000), 'k' || i)) FROM generate_series(1, 2) i;

@@ -409,7 +409,8 @@ write_section(CompactJob *job)
 
 	reader->at_end = false;
 	reader_seek_batch(reader, job->log_start);
-	while (reader_next_envelope(reader) && reader->batch.base_offset < job->end.start)
+	/* the end is within a batch where that is the log start */
+	while (reader_next_envelope(reader) && batch_end(&reader->batch) <= job->end.start)
 	{
 		uint32		leader_epoch = reader->batch.leader_epoch != 0 ?
 			reader->batch.leader_epoch : data_opaque(reader->page.data)->leader_epoch;
