@@ -57,20 +57,24 @@ CREATE VIEW wrong AS
 $primary->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
-$standby->append_conf('postgresql.conf', 'hot_standby_feedback = on');
 $standby->start;
 
 my @running;
 
+my $scratch = PostgreSQL::Test::Utils::tempdir();
+my $begun = 0;
+
+# All by files, so that it goes on without us.
 sub begin
 {
 	my ($sql) = @_;
-	my %process = (err => '', out => '');
+	my $path = "$scratch/" . ++$begun;
 
-	$process{handle} = IPC::Run::start(
-		[ 'psql', '-XqAt', '-d', $primary->connstr('postgres'), '-v', 'VERBOSITY=verbose', '-f', '-' ],
-		'<', \$sql, '>', \$process{out}, '2>', \$process{err});
-	push @running, \%process;
+	append_to_file("$path.sql", $sql);
+	push @running, {
+		path => $path,
+		handle => IPC::Run::start([ 'psql', '-XqAt', '-d', $primary->connstr('postgres'), '-v', 'VERBOSITY=verbose', '-f', "$path.sql" ],
+			'<', '/dev/null', '>', "$path.out", '2>', "$path.err") };
 	return;
 }
 
@@ -82,7 +86,7 @@ sub finish
 	for my $process (@running)
 	{
 		$process->{handle}->finish;
-		push @errors, grep { /ERROR/ && !/ERROR:  (?:57P0|72000|40P01)/ } split /\n/, $process->{err};
+		push @errors, grep { /ERROR/ && !/ERROR:  (?:57P0|72000|40P01)/ } split /\n/, slurp_file("$process->{path}.err");
 	}
 	@running = ();
 	return join "\n", @errors;
@@ -123,10 +127,10 @@ for my $round (1 .. 3)
 	}
 	else
 	{
-		my @verify = split /\n/, $running[-1]{out};
+		my $verify = "$running[-1]{path}.out";
 
 		is(finish(), '', 'nobody fails');
-		is_deeply(\@verify, [], 'the checker finds nothing meanwhile');
+		is(slurp_file($verify), '', 'the checker finds nothing meanwhile');
 	}
 	check($primary, "round $round");
 }
@@ -158,6 +162,19 @@ CALL fill();
 $primary->poll_query_until('postgres', 'SELECT count(*) < 4000 FROM alone') or die 'the maintenance worker does not compact';
 is($primary->safe_psql('postgres', 'SELECT count(DISTINCT key), max(log_offset) FROM alone'), '7|4999', 'compacted by the maintenance worker');
 verify_silent($primary, 'alone');
+
+# slowly, in sight, and cancelled; by itself it may be done before
+begin("\\set ON_ERROR_STOP 1\nSET pgtopic.compaction_rate = '64kB';\n" . ("CALL fill();\nSELECT topic.compact('alone');\n" x 10));
+$primary->poll_query_until('postgres', q{
+SELECT count(*) = 1 FROM topic.compactions c JOIN pg_stat_activity a USING (pid)
+WHERE c.topic = 'public.alone' AND c.partition = 0 AND bytes_done BETWEEN 1 AND bytes_total AND a.query LIKE 'SELECT topic.compact%'})
+	or die 'no compaction is shown';
+ok(1, 'a running compaction is shown');
+$primary->safe_psql('postgres', 'SELECT pg_cancel_backend(pid) FROM topic.compactions');
+like(finish(), qr/57014/, 'it can be cancelled');
+verify_silent($primary, 'alone');
+$primary->safe_psql('postgres', "SELECT topic.compact('alone')");
+verify_silent($primary, 'alone', 'the next one takes what it has left');
 
 log_is_clean($primary);
 log_is_clean($standby);
