@@ -35,7 +35,7 @@ async function main() {
       await session(client);
     } catch (error) {                                // server lost, removed from the group, ...
       console.error(error.message);
-      await client.end().catch(() => {});
+      client.end().catch(() => {});                // not awaited: it may never come
       await sleep(1000);
     }
   }
