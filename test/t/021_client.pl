@@ -131,7 +131,7 @@ refuses('a wrong format', 2, qr/bad format/, 'consume', 't', '-f', '%q');
 refuses('stored without a group', 2, qr/-G/, 'consume', 't', '-o', 'stored');
 refuses('produce to what is no topic', 1, qr/is not a topic/, 'produce', 'pg_class');
 {
-	my ($code, $out, $err) = pgtopic("x\n" . 'y' x 2_000_000 . "\n", 'produce', 't');
+	my ($code, $out, $err) = pgtopic("x\n" . 'y' x 2_000_000 . "\n", 'produce', 't', '--linger', '60000');
 
 	is($code, 1, 'too large: exit code');
 	like($err, qr/0 messages are committed.*last batch of 2 messages is not committed/s, 'too large: what is committed');
