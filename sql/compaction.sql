@@ -198,5 +198,23 @@ DROP ROLE regress_compactor;
 SELECT topic.compact(NULL);
 SELECT topic.compact('pg_class');
 DROP TABLE states;
+
+-- the clean section ends with a compressed batch of several pages: who looks behind
+-- it begins where the main section does, and not on the page that is the first of its extent
+SELECT topic.create('gap', compression => 'zstd', retention => NULL);
+SELECT FROM topic.produce('gap', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 5000) i), 'large');
+DO $$ BEGIN
+	FOR i IN 1 .. 60 LOOP
+		PERFORM topic.produce('gap', (SELECT string_agg(md5((i * 1000 + j)::text), '') FROM generate_series(1, 300) j));
+		COMMIT;
+	END LOOP;
+END $$;
+SELECT topic.alter('gap', cleanup_policy => 'compact');
+SELECT removed > 10 AS removed FROM topic.compact('gap');
+SELECT count(*) AS wrong FROM generate_series(0, 60) o
+	WHERE (SELECT min(log_offset) FROM topic.fetch('gap', 0, o, 1)) IS DISTINCT FROM (SELECT min(log_offset) FROM gap WHERE log_offset >= o);
+SELECT * FROM topic.verify('gap');
+SELECT topic.drop('gap');
+
 ALTER SYSTEM RESET pgtopic.maintenance_interval;
 SELECT pg_reload_conf();

@@ -222,6 +222,8 @@ start_at_entry(LaneReader *reader)
 			reader->at_end = true;
 			return;
 		}
+		if (reader_at_start(reader))
+			return;				/* behind the clean section */
 	}
 	reader->pos = DATA_PAGE_START;
 	if (opaque->batch_back == 0)
