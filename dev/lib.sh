@@ -22,7 +22,7 @@ for name in ${!PG*}; do
     case $name in PGTOPIC_*) ;; *) unset "$name" ;; esac
 done
 unset name MAKEFLAGS MAKELEVEL MFLAGS CDPATH
-export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+export LANG=C.UTF-8 LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 
 say() { printf '%s\n' "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }

@@ -23,13 +23,17 @@ our @EXPORT = qw(
 );
 
 # new_node(name, init => [...], conf => "..."): a server with pgtopic, not yet
-# started.  log_statement is off, or the log is larger than the load.
+# started.  log_statement is off, or the log is larger than the load.  Its encoding
+# does not hang on the environment: PostgreSQL::Test takes LC_ALL away, and without
+# LANG the databases would be SQL_ASCII.
 sub new_node
 {
 	my ($name, %arg) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(@{ $arg{init} // [] });
+	my %init = @{ $arg{init} // [] };
+
+	$node->init(%init, extra => [ '-E', 'UTF8', '--locale=C', @{ $init{extra} // [] } ]);
 	$node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'pgtopic'
 log_statement = none
