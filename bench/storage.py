@@ -116,15 +116,16 @@ def buffers(statement, at, warm):
 
 
 def lookup(options):
-    bars = ((MILLION, 6), (10 * MILLION, 7), (50 * MILLION, 8))
+    large = "decode(repeat('61', 390), 'hex')"         # 50 M of them are 20 GB
+    bars = ((MILLION, PAYLOAD, 6), (10 * MILLION, PAYLOAD, 7), (50 * MILLION, large, 8))
     sql("SELECT topic.create('other', retention => NULL)",
         "INSERT INTO other (timestamp, value) SELECT timestamptz '2026-01-01', '' FROM generate_series(1, 10)")
-    for rows, bar in bars[:2] if options.quick else bars:
+    for rows, payload, bar in bars[:2] if options.quick else bars:
         sql('DROP TABLE IF EXISTS heap', "SELECT topic.drop('events', if_exists => true)",
             "SELECT topic.create('events', retention => NULL)")
         for start in range(0, rows, MILLION):
             sql(f"INSERT INTO events (timestamp, value) SELECT timestamptz '2026-01-01' + i * "
-                f"interval '1 ms', {PAYLOAD} FROM generate_series({start}, {start + MILLION - 1}) AS i",
+                f"interval '1 ms', {payload} FROM generate_series({start}, {start + MILLION - 1}) AS i",
                 options='-c synchronous_commit=off')
         sql('ANALYZE events', 'CHECKPOINT')
         places = [0, 1, rows // 2, rows - 1000, rows - 10, rows - 2, rows - 1]
@@ -149,30 +150,42 @@ def anonymous_kb(pid):
         return int(re.search(r'RssAnon:\s+(\d+)', status.read()).group(1))
 
 
+def watch(*statements):
+    """Runs the statements in one session: seconds, and MB that its backend's own memory grew by, sampled 100 times a second."""
+    psql = subprocess.Popen(['psql', '-XqAt', '-d', 'bench'], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)
+    psql.stdin.write('SELECT pg_backend_pid();\n')
+    psql.stdin.flush()
+    pid = int(psql.stdout.readline())
+    start = peak = anonymous_kb(pid)
+    began = time.monotonic()
+    psql.stdin.write(';\n'.join(statements) + ";\n\\echo done\n")
+    psql.stdin.flush()
+
+    def until_done():
+        while psql.stdout.readline() not in ('done\n', ''):
+            pass
+
+    waiter = threading.Thread(target=until_done)
+    waiter.start()
+    while waiter.is_alive():
+        peak = max(peak, anonymous_kb(pid))
+        time.sleep(0.01)
+    seconds = time.monotonic() - began
+    psql.stdin.close()
+    psql.wait()
+    return seconds, (peak - start) / 1024
+
+
 def memory(options):
-    """Resident memory that is the backend's own, sampled 100 times a second."""
+    """Resident memory that is the backend's own."""
     sql('DROP TABLE IF EXISTS heap', "SELECT topic.drop('events', if_exists => true)",
         "SELECT topic.create('events', retention => NULL)")
     forms = (('INSERT … SELECT', f'INSERT INTO events (value) SELECT {PAYLOAD} FROM generate_series(1, 10000000)'),
              ('topic.produce in a loop', "DO $$ BEGIN FOR i IN 1..10000000 LOOP PERFORM "
                                          f"topic.produce('events', {PAYLOAD}); END LOOP; END $$"))
     for name, statement in forms:
-        psql = subprocess.Popen(['psql', '-XqAt', '-d', 'bench'], stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, text=True)
-        psql.stdin.write('SELECT pg_backend_pid();\n')
-        psql.stdin.flush()
-        pid = int(psql.stdout.readline())
-        start = peak = anonymous_kb(pid)
-        psql.stdin.write(f'BEGIN; {statement}; COMMIT; SELECT 1;\n')
-        psql.stdin.flush()
-        waiter = threading.Thread(target=psql.stdout.readline)
-        waiter.start()
-        while waiter.is_alive():
-            peak = max(peak, anonymous_kb(pid))
-            time.sleep(0.01)
-        psql.stdin.close()
-        psql.wait()
-        grown = (peak - start) / 1024
+        _, grown = watch('BEGIN', statement, 'COMMIT')
         row(f'memory for 10 M in one transaction, {name}', '', f'{grown:.0f} MB', '', '< 64 MB',
             'holds' if grown < 64 else 'MISSED')
 

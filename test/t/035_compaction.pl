@@ -8,7 +8,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 
-use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -59,38 +58,7 @@ my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->start;
 
-my @running;
-
-my $scratch = PostgreSQL::Test::Utils::tempdir();
-my $begun = 0;
-
-# All by files, so that it goes on without us.
-sub begin
-{
-	my ($sql) = @_;
-	my $path = "$scratch/" . ++$begun;
-
-	append_to_file("$path.sql", $sql);
-	push @running, {
-		path => $path,
-		handle => IPC::Run::start([ 'psql', '-XqAt', '-d', $primary->connstr('postgres'), '-v', 'VERBOSITY=verbose', '-f', "$path.sql" ],
-			'<', '/dev/null', '>', "$path.out", '2>', "$path.err") };
-	return;
-}
-
-# Ends all processes; what they said, but for the end of the server.
-sub finish
-{
-	my @errors;
-
-	for my $process (@running)
-	{
-		$process->{handle}->finish;
-		push @errors, grep { /ERROR/ && !/ERROR:  (?:57P0|72000|40P01)/ } split /\n/, slurp_file("$process->{path}.err");
-	}
-	@running = ();
-	return join "\n", @errors;
-}
+my $beside = TopicTest::Beside->new($primary);
 
 sub check
 {
@@ -107,9 +75,9 @@ for my $round (1 .. 3)
 {
 	my $keys = (50, 1500)[ $round % 2 ];
 
-	begin("CALL work($_, 300, $keys, 3000);") for 1 .. 3;
-	begin(join '', map { "SELECT 'passes', passes FROM topic.compact('states');\n" } 1 .. 300);
-	begin(join '', map { "SELECT * FROM topic.verify('states') LIMIT 3;\n" } 1 .. 50);
+	$beside->begin("CALL work($_, 300, $keys, 3000);") for 1 .. 3;
+	$beside->begin(join '', map { "SELECT 'passes', passes FROM topic.compact('states');\n" } 1 .. 300);
+	my $verify = $beside->begin(join '', map { "SELECT * FROM topic.verify('states') LIMIT 3;\n" } 1 .. 50);
 	pause(1, 3);
 	for my $node ($primary, $standby)
 	{
@@ -122,14 +90,12 @@ for my $round (1 .. 3)
 	if ($round < 3)
 	{
 		kill_postmaster($primary);
-		finish();
+		$beside->finish;
 		$primary->start;
 	}
 	else
 	{
-		my $verify = "$running[-1]{path}.out";
-
-		is(finish(), '', 'nobody fails');
+		is($beside->finish, '', 'nobody fails');
 		is(slurp_file($verify), '', 'the checker finds nothing meanwhile');
 	}
 	check($primary, "round $round");
@@ -164,14 +130,14 @@ is($primary->safe_psql('postgres', 'SELECT count(DISTINCT key), max(log_offset) 
 verify_silent($primary, 'alone');
 
 # slowly, in sight, and cancelled; by itself it may be done before
-begin("\\set ON_ERROR_STOP 1\nSET pgtopic.compaction_rate = '64kB';\n" . ("CALL fill();\nSELECT topic.compact('alone');\n" x 10));
+$beside->begin("\\set ON_ERROR_STOP 1\nSET pgtopic.compaction_rate = '64kB';\n" . ("CALL fill();\nSELECT topic.compact('alone');\n" x 10));
 $primary->poll_query_until('postgres', q{
 SELECT count(*) = 1 FROM topic.compactions c JOIN pg_stat_activity a USING (pid)
 WHERE c.topic = 'public.alone' AND c.partition = 0 AND bytes_done BETWEEN 1 AND bytes_total AND a.query LIKE 'SELECT topic.compact%'})
 	or die 'no compaction is shown';
 ok(1, 'a running compaction is shown');
 $primary->safe_psql('postgres', 'SELECT pg_cancel_backend(pid) FROM topic.compactions');
-like(finish(), qr/57014/, 'it can be cancelled');
+like($beside->finish, qr/57014/, 'it can be cancelled');
 verify_silent($primary, 'alone');
 $primary->safe_psql('postgres', "SELECT topic.compact('alone')");
 verify_silent($primary, 'alone', 'the next one takes what it has left');

@@ -205,6 +205,53 @@ sub log_is_clean
 	return;
 }
 
+# Sessions of psql that work beside the test, all by files, so that they go on
+# without us.
+package TopicTest::Beside;
+
+use strict;
+use warnings;
+
+use IPC::Run ();
+use PostgreSQL::Test::Utils;
+
+sub new
+{
+	my ($class, $node) = @_;
+
+	return bless { node => $node, scratch => PostgreSQL::Test::Utils::tempdir(), begun => 0, running => [] }, $class;
+}
+
+# Returns the file that gets what the statements return.
+sub begin
+{
+	my ($self, $sql) = @_;
+	my $path = "$self->{scratch}/" . ++$self->{begun};
+
+	append_to_file("$path.sql", $sql);
+	push @{ $self->{running} }, {
+		path => $path,
+		handle => IPC::Run::start([ 'psql', '-XqAt', '-d', $self->{node}->connstr('postgres'), '-v', 'VERBOSITY=verbose', '-f', "$path.sql" ],
+			'<', '/dev/null', '>', "$path.out", '2>', "$path.err") };
+	return "$path.out";
+}
+
+# Waits for all; returns their errors, but for the end of the server, readers that
+# were overtaken, and deadlocks.
+sub finish
+{
+	my ($self) = @_;
+	my @errors;
+
+	for my $session (@{ $self->{running} })
+	{
+		$session->{handle}->finish;
+		push @errors, grep { /ERROR/ && !/ERROR:  (?:57P0|72000|40P01)/ } split /\n/, slurp_file("$session->{path}.err");
+	}
+	$self->{running} = [];
+	return join "\n", @errors;
+}
+
 package TopicTest::Load;
 
 use strict;
