@@ -176,11 +176,13 @@ extern int	group_find_topic(ConsumerGroup *group, Oid relid);	/* or NO_TOPIC */
 /*
  * Under the exclusive lock; false when memory is full.  group_add_topic:
  * finds or adds a topic, and grows it to npartitions.  member_set_topics:
- * replaces the resolved list.  group_drop_topic: frees an entry.
+ * replaces the resolved list.  group_cut_topic: takes its last partitions away.
+ * group_drop_topic: frees an entry.
  */
 extern bool group_add_topic(ConsumerGroup *group, Oid relid, const pg_uuid_t *uuid,
 							int32 npartitions);
 extern bool member_set_topics(GroupMember *member, const Oid *topics, int ntopics);
+extern void group_cut_topic(ConsumerGroup *group, int topic, int32 npartitions);
 extern void group_drop_topic(ConsumerGroup *group, int topic);
 
 /* Frees a member's entry: applying CHANGE_FENCE, and the end of a taker. */

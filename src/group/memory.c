@@ -510,6 +510,20 @@ group_add_topic(ConsumerGroup *group, Oid relid, const pg_uuid_t *uuid, int32 np
 	return true;
 }
 
+/* The memory stays for when it grows. */
+void
+group_cut_topic(ConsumerGroup *group, int index, int32 npartitions)
+{
+	for (int i = npartitions; i < topic_at(group, index)->npartitions; i++)
+	{
+		int32		owner = partition_at(group, index, i)->owner;
+
+		if (owner != NO_MEMBER)
+			member_at(group, owner)->assignment++;
+	}
+	topic_at(group, index)->npartitions = npartitions;
+}
+
 void
 group_drop_topic(ConsumerGroup *group, int index)
 {

@@ -28,6 +28,7 @@ typedef struct TopicNews
 	Oid			relid;
 	pg_uuid_t	uuid;
 	int32		npartitions;
+	int32		known;			/* partitions, as the group has it */
 	bool		gone;
 } TopicNews;
 
@@ -66,6 +67,7 @@ copy_topics(Refresh *refresh, TopicNews *topics, int *ntopics)
 		topics[*ntopics].relid = topic->relid;
 		topics[*ntopics].uuid = topic->uuid;
 		topics[*ntopics].npartitions = topic->npartitions;
+		topics[*ntopics].known = topic->npartitions;
 		topics[*ntopics].gone = false;
 		(*ntopics)++;
 	}
@@ -216,7 +218,7 @@ look_at_topics(Refresh *refresh)
 		if (!news->gone && memcmp(&news->uuid, &before.uuid, sizeof(pg_uuid_t)) != 0)
 			news->gone = true;	/* another topic has its OID */
 		news->uuid = before.uuid;
-		if (news->gone || news->npartitions > before.npartitions)
+		if (news->gone || news->npartitions != before.npartitions)
 			changed = lappend(changed, news);
 	}
 	refresh->topics = changed;
@@ -283,7 +285,11 @@ look_at_patterns(Refresh *refresh)
 
 /* ---------- telling the group ---------- */
 
-/* The entry may have become another topic's since we looked. */
+/*
+ * The entry may have become another topic's since we looked.  It has fewer
+ * partitions than the group thinks when who subscribed had added them in a
+ * transaction that is rolled back, or that goes on.
+ */
 static void
 tell_of_topic(ConsumerGroup *group, const TopicNews *news, bool *full)
 {
@@ -297,6 +303,12 @@ tell_of_topic(ConsumerGroup *group, const TopicNews *news, bool *full)
 		return;
 	if (news->gone)
 		topic->dropped = true;
+	else if (news->npartitions < news->known)
+	{
+		if (topic->npartitions != news->known)
+			return;				/* it has grown meanwhile; we are asked again */
+		group_cut_topic(group, news->index, news->npartitions);
+	}
 	else if (!group_add_topic(group, news->relid, &news->uuid, news->npartitions))
 	{
 		*full = true;

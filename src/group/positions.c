@@ -111,6 +111,7 @@ pgtopic_commit(PG_FUNCTION_ARGS)
 	log_check_writable("topic.commit()");
 	membership = open_membership(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	session_check_left(membership->group_id);
 	check_nothing_gone(membership);
 
 	for (int i = 0; i < membership->npartitions; i++)
@@ -211,6 +212,7 @@ pgtopic_commit_offset(PG_FUNCTION_ARGS)
 	topic_check_partition(topic, partition);
 	check_next_offset(topic, partition, next_offset);
 
+	session_check_left(group_id);
 	if (membership_find(group_id) != NULL)
 	{
 		Membership *membership = open_membership(group_id);

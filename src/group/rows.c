@@ -15,7 +15,6 @@
 #include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "group/rows.h"
-#include "group/transaction.h"
 #include "miscadmin.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -34,7 +33,6 @@ struct MessageRows
 {
 	MemoryContext context;
 	MessageFormat format;
-	uint64		delivery;		/* as transaction_delivery() numbers it */
 	char	   *chunk;			/* memory that is handed out */
 	Size		chunk_size;
 	Size		chunk_used;
@@ -56,7 +54,6 @@ rows_create(MessageFormat format)
 
 	rows->context = CurrentMemoryContext;
 	rows->format = format;
-	rows->delivery = transaction_delivery();
 	rows->chunk_size = FIRST_CHUNK / 2;
 	rows->chunk_used = rows->chunk_size;	/* there is none yet */
 	rows->end = &rows->first;
@@ -162,29 +159,12 @@ rows_put(MessageRows *rows, const Datum *values, const bool *isnull)
 
 /* ---------- handing on ---------- */
 
-/*
- * A cursor that is older than the savepoint in which it was first fetched from
- * outlives the rollback; what it has not handed on comes again.
- */
-static void
-check_delivery(const MessageRows *rows)
-{
-	if (!transaction_delivery_stands(rows->delivery))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("messages of this cursor have been rolled back"),
-				 errdetail("They were consumed in a savepoint that was rolled back, and come again."),
-				 errhint("Close the cursor and consume again.")));
-}
-
 bool
 rows_next(void *arg, Datum *values, bool *isnull)
 {
 	MessageRows *rows = arg;
 	StoredRow  *row = rows->next;
 
-	if (row != NULL || rows->store != NULL)
-		check_delivery(rows);
 	if (row != NULL)
 	{
 		memcpy(values, row->values, sizeof(row->values));

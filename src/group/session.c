@@ -548,6 +548,7 @@ session_deliver(Membership *membership, SessionPartition *partition)
 	}
 	if (since == 0)
 		partition->owned.in_flight_since = group_now();
+	transaction_remember_cursor();
 	return true;
 }
 
@@ -578,6 +579,17 @@ session_begin_at(Membership *membership, SessionPartition *partition, int64 log_
 	partition->position = position;
 	member_settle(&membership->member, &partition->owned, partition->owned.in_flight_since,
 				  position);
+}
+
+/*
+ * Whoever has joined again owns what it owns anew: others may have worked on the
+ * same messages meanwhile, and what it has consumed comes again.
+ */
+void
+session_check_left(const char *group_id)
+{
+	if (transaction_has_left(group_id, membership_find(group_id)))
+		session_refuse_zombie(group_id);
 }
 
 void

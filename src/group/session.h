@@ -129,6 +129,12 @@ extern void session_begin_at(Membership *membership, SessionPartition *partition
 							 int64 log_start, int64 position);
 
 /*
+ * session_check_left: before an offset of the group is noted: TP003 if this
+ * transaction has consumed from it, and has left it since.
+ */
+extern void session_check_left(const char *group_id);
+
+/*
  * session_note_commit: this offset is to be stored at COMMIT; the newest note
  * of a partition wins, and goes with its (sub)transaction.  set_metadata: also
  * what is shown beside it.  Error: TP003 if the partition is not the member's.

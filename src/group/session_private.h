@@ -31,6 +31,12 @@ extern void transaction_untouch(SessionPartition *partition);
 extern void transaction_begin_at(SessionPartition *partition, int64 log_start,
 								 int64 position);
 
+/*
+ * The query that is running gets messages: if they come again after a rollback, it
+ * must not go on with them, as a cursor could.
+ */
+extern void transaction_remember_cursor(void);
+
 /* An offset to be stored; transaction_noted() reads it back. */
 extern void transaction_note(Membership *membership, SessionPartition *partition,
 							 const OffsetNote *offset);
@@ -38,6 +44,9 @@ extern int64 transaction_noted(int32 note);
 
 /* Whether this transaction has consumed or noted anything of the membership. */
 extern bool transaction_concerns(const Membership *membership);
+
+/* Whether it has consumed from the group under another membership than the present one. */
+extern bool transaction_has_left(const char *group_id, const Membership *present);
 
 /* Takes away the marks that are left when the session ends. */
 extern void transaction_at_exit(void);

@@ -4,11 +4,11 @@
  *	  What the present transaction does to groups.
  *
  * Four stacks, in the order of what happened: how partitions stood before they
- * were touched, offsets to be stored, groups that must be empty, and numbers of
- * deliveries whose rows may not have been handed on yet.  Each entry
- * has the nesting level of its subtransaction, so that levels never fall along
- * a stack: the abort of a subtransaction takes entries off the end, its
- * commit makes the last ones its parent's.
+ * were touched, offsets to be stored, groups that must be empty, and cursors
+ * that may not have handed on all that was delivered to them.  Each entry has the
+ * nesting level of its subtransaction, so that levels never fall along a stack:
+ * the abort of a subtransaction takes entries off the end, its commit makes the
+ * last ones its parent's.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -22,7 +22,9 @@
 #include "group/session.h"
 #include "group/session_private.h"
 #include "miscadmin.h"
+#include "tcop/pquery.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
@@ -63,12 +65,12 @@ typedef struct Exclusive
 	bool		marked;
 } Exclusive;
 
-/* Calls that have delivered at this level, one after the other. */
-typedef struct Delivery
+/* A cursor, or another query of the client, that has consumed at this level. */
+typedef struct Cursor
 {
 	int			level;
-	uint64		number;
-} Delivery;
+	char		portal[NAMEDATALEN];
+} Cursor;
 
 /* Partitions of one member that are marked "committing". */
 typedef struct Mark
@@ -88,9 +90,9 @@ static int	notes_size = 0;
 static Exclusive *exclusives = NULL;
 static int	nexclusives = 0;
 static int	exclusives_size = 0;
-static Delivery *deliveries = NULL;
-static int	ndeliveries = 0;
-static int	deliveries_size = 0;
+static Cursor *cursors = NULL;
+static int	ncursors = 0;
+static int	cursors_size = 0;
 
 /* From PRE_COMMIT to the end. */
 static Mark *marks = NULL;
@@ -132,40 +134,22 @@ transaction_touch(Membership *membership, SessionPartition *partition)
 	partition->touched = present;
 }
 
-/* Those of the same level come to the same end, until the next level begins. */
-uint64
-transaction_delivery(void)
+/* Once for each level. */
+void
+transaction_remember_cursor(void)
 {
-	static uint64 last_number = 0;
 	int			level = GetCurrentTransactionNestLevel();
-	Delivery   *delivery;
+	Cursor	   *cursor;
 
-	if (ndeliveries > 0 && deliveries[ndeliveries - 1].level == level)
-		return deliveries[ndeliveries - 1].number;
-	deliveries = make_room(deliveries, ndeliveries, &deliveries_size, sizeof(Delivery));
-	delivery = &deliveries[ndeliveries++];
-	delivery->level = level;
-	delivery->number = ++last_number;
-	return delivery->number;
-}
-
-/* Numbers ascend along the stack. */
-bool
-transaction_delivery_stands(uint64 number)
-{
-	int			low = 0;
-	int			high = ndeliveries;
-
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-
-		if (deliveries[middle].number < number)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < ndeliveries && deliveries[low].number == number;
+	if (!PortalIsValid(ActivePortal))
+		return;
+	for (int i = ncursors; i > 0 && cursors[i - 1].level == level; i--)
+		if (strcmp(cursors[i - 1].portal, ActivePortal->name) == 0)
+			return;
+	cursors = make_room(cursors, ncursors, &cursors_size, sizeof(Cursor));
+	cursor = &cursors[ncursors++];
+	cursor->level = level;
+	strlcpy(cursor->portal, ActivePortal->name, sizeof(cursor->portal));
 }
 
 void
@@ -336,6 +320,17 @@ note_deletion(const char *group_id, const pg_uuid_t *topic)
 }
 
 bool
+transaction_has_left(const char *group_id, const Membership *present)
+{
+	for (int i = 0; i < nundos; i++)
+		if (undos[i].membership != present &&
+			undos[i].partition->owned.in_flight_since != 0 &&
+			strcmp(undos[i].membership->group_id, group_id) == 0)
+			return true;
+	return false;
+}
+
+bool
 transaction_concerns(const Membership *membership)
 {
 	for (int i = 0; i < nundos; i++)
@@ -378,6 +373,20 @@ end_exclusive(const Exclusive *exclusive)
 	group_detach(exclusive->group);
 }
 
+/*
+ * A cursor that is older than the savepoint in which it has consumed outlives the
+ * rollback, and so does the cursor of a PL/pgSQL loop that rolls back.  What it
+ * has not handed on comes again, so it must not hand that on, too.
+ */
+static void
+fail_cursor(const Cursor *cursor)
+{
+	Portal		portal = GetPortalByName(cursor->portal);
+
+	if (PortalIsValid(portal) && portal->status == PORTAL_READY)
+		MarkPortalFailed(portal);
+}
+
 /* Takes off what this level and deeper ones have done. */
 static void
 undo_levels(int level)
@@ -393,8 +402,8 @@ undo_levels(int level)
 		undo_touch(&undos[--nundos]);
 	while (nexclusives > 0 && exclusives[nexclusives - 1].level >= level)
 		end_exclusive(&exclusives[--nexclusives]);
-	while (ndeliveries > 0 && deliveries[ndeliveries - 1].level >= level)
-		ndeliveries--;
+	while (ncursors > 0 && cursors[ncursors - 1].level >= level)
+		fail_cursor(&cursors[--ncursors]);
 }
 
 static void
@@ -406,8 +415,8 @@ raise_levels(int level)
 		undos[i - 1].level = level - 1;
 	for (int i = nexclusives; i > 0 && exclusives[i - 1].level >= level; i--)
 		exclusives[i - 1].level = level - 1;
-	for (int i = ndeliveries; i > 0 && deliveries[i - 1].level >= level; i--)
-		deliveries[i - 1].level = level - 1;
+	for (int i = ncursors; i > 0 && cursors[i - 1].level >= level; i--)
+		cursors[i - 1].level = level - 1;
 }
 
 static void
@@ -730,7 +739,7 @@ at_commit(void)
 	unmark_all();
 	nnotes = 0;
 	nundos = 0;
-	ndeliveries = 0;
+	ncursors = 0;
 	while (nexclusives > 0)
 		end_exclusive(&exclusives[--nexclusives]);
 }

@@ -58,12 +58,4 @@ extern void note_deletion(const char *group_id, const pg_uuid_t *topic);
  */
 extern void require_empty_group(const char *group_id);
 
-/*
- * transaction_delivery: the number of a delivery that is made now.
- * transaction_delivery_stands: false when the savepoint that it was made in has
- * been rolled back, with the positions: its messages come again.
- */
-extern uint64 transaction_delivery(void);
-extern bool transaction_delivery_stands(uint64 number);
-
 #endif							/* PGTOPIC_GROUP_TRANSACTION_H */
