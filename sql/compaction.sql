@@ -216,5 +216,26 @@ SELECT count(*) AS wrong FROM generate_series(0, 60) o
 SELECT * FROM topic.verify('gap');
 SELECT topic.drop('gap');
 
+-- what was compacted is space again when the log start has passed it, also if nobody
+-- compacts the topic any more
+SELECT topic.create('past', cleanup_policy => 'compact', retention => NULL);
+CREATE PROCEDURE fill_past() LANGUAGE sql AS $$
+	SELECT topic.produce_batch('past', array_agg(repeat(md5(i::text), 32)), array_agg((i % 2000)::text)) FROM generate_series(1, 3000) i
+$$;
+CALL fill_past();
+CALL fill_past();
+SELECT removed > 2000 AS removed FROM topic.compact('past');
+SELECT topic.alter('past', cleanup_policy => 'delete');
+SELECT pg_relation_size('past') AS size \gset
+SELECT topic.delete_records('past', 0, -1);
+VACUUM (TRUNCATE false) past;
+SELECT * FROM topic.verify('past');
+CALL fill_past();
+CALL fill_past();
+SELECT pg_relation_size('past') = :size AS same_size, count(*), min(log_offset) FROM past;
+SELECT * FROM topic.verify('past');
+DROP PROCEDURE fill_past;
+SELECT topic.drop('past');
+
 ALTER SYSTEM RESET pgtopic.maintenance_interval;
 SELECT pg_reload_conf();

@@ -144,8 +144,9 @@ SmgrZeroExtend(SMgrRelation reln, BlockNumber blkno, int nblocks)
 	if (SmgrReserveBlocks(reln, blkno, nblocks))
 		return;
 	memset(zero.data, 0, BLCKSZ);
-	for (int i = 0; i < nblocks; i++)
-		smgrextend(reln, MAIN_FORKNUM, blkno + i, zero.data, false);
+	/* some may have been reserved before the disk was full, and be in use already */
+	for (BlockNumber block = Max(blkno, smgrnblocks(reln, MAIN_FORKNUM)); block < blkno + nblocks; block++)
+		smgrextend(reln, MAIN_FORKNUM, block, zero.data, false);
 }
 #endif
 

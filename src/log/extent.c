@@ -503,9 +503,9 @@ count_fresh_nodes(const LaneEntry *lane, uint32 seq)
 	int			height = lane->height;
 	int			fresh = 0;
 
-	if (height == 0)
-		return seq < LANE_INLINE_EXTENTS ? 0 : 1;
-	while (seq >= node_stride(height))
+	if (height == 0 && seq < LANE_INLINE_EXTENTS)
+		return 0;
+	while (height == 0 || seq >= node_stride(height))
 		height++;
 	for (int level = 0; level < height; level++)
 	{

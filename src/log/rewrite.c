@@ -319,9 +319,9 @@ copy_lane(LaneMap *map, Relation to, NewTopic *topic, LaneEntry *lane, BlockNumb
 	map->entry.head_seq, map->entry.next_seq, 0, next_block};
 
 	*lane = map->entry;
+	lane->next_trimmed = 0;
 	if (lane->next_seq == lane->head_seq)
 		return;
-	lane->next_trimmed = 0;
 	if (lane->height > 0)
 		lane->root = copy_node(&copy, map->entry.root, lane->height - 1, 0);
 	else

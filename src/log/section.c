@@ -499,3 +499,64 @@ section_release_leftovers(Relation rel)
 			break;
 	}
 }
+
+/*
+ * Takes the clean section off a lane.  With a generation of its own the lane tells
+ * those who still read there that they were overtaken.
+ */
+static void
+retire_clean(Relation rel, int32 lane)
+{
+	BlockNumber laneblock = directory_lane_block(rel, lane);
+	Buffer		metabuf;
+	Buffer		lanebuf;
+	TopicMeta  *meta;
+	LaneEntry  *entry;
+	WalRecord	record;
+
+	wal_prepare();
+	LockLane(rel, lane);
+	LockRelationForExtension(rel, ExclusiveLock);
+	metabuf = lock_block(rel, TOPIC_META_BLOCK);
+	lanebuf = lock_block(rel, laneblock);
+	meta = page_meta(BufferGetPage(metabuf));
+	entry = directory_lane_entry(BufferGetPage(lanebuf), lane);
+	Assert(meta->building.next == 0 && meta->retired.next == 0);
+	wal_begin(&record, XLOG_TOPIC_COMPACT, lane);
+	record.change.offset = entry->clean_end;
+
+	START_CRIT_SECTION();
+	meta->retired = entry->clean;
+	memset(&entry->clean, 0, sizeof(SectionEntry));
+	entry->generation = ++meta->building_generation;
+	entry->flags &= ~LANE_CLEAN_TOMBSTONES;
+	log_meta(&record, metabuf);
+	wal_patch(wal_page(&record, lanebuf, false),
+			  (char *) entry - (char *) BufferGetPage(lanebuf), sizeof(LaneEntry));
+	wal_finish(&record, rel);
+	END_CRIT_SECTION();
+
+	UnlockReleaseBuffer(lanebuf);
+	UnlockReleaseBuffer(metabuf);
+	UnlockRelationForExtension(rel, ExclusiveLock);
+	UnlockLane(rel, lane);
+}
+
+void
+section_release_passed(Relation rel)
+{
+	int32		limit = log_lane_limit(rel);
+
+	section_release_leftovers(rel);
+	for (int32 lane = 0; lane < limit; lane++)
+	{
+		LaneMap		map;
+
+		CHECK_FOR_INTERRUPTS();
+		directory_read_lane(rel, lane, &map);
+		if (map.entry.clean.next == 0 || map.entry.log_start < map.entry.clean_end)
+			continue;
+		retire_clean(rel, lane);
+		section_release_leftovers(rel);
+	}
+}

@@ -51,6 +51,12 @@ extern bool section_swap(SectionBuilder *builder, const LanePlace *end);
 extern void section_release_leftovers(Relation rel);
 
 /*
+ * section_release_passed: that, and the clean sections that the log start has passed,
+ * which nobody compacts any more if the topic's policy has changed.
+ */
+extern void section_release_passed(Relation rel);
+
+/*
  * section_walk: calls visit() for each extent and directory node of a section.
  * Nodes that are of another incarnation are left out; 0 = of any.
  */

@@ -18,6 +18,7 @@
 #include "log/section.h"
 #include "log/wal.h"
 #include "miscadmin.h"
+#include "nodes/bitmapset.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "storage/sinval.h"
@@ -240,6 +241,7 @@ typedef struct UsedBlocks
 								 * is in use can be moved before it */
 	BlockNumber count;			/* of blocks in use */
 	BlockNumber first_free;		/* all before it are in use */
+	Bitmapset  *empty_lanes;	/* whose extents do not count */
 	uint8	   *bits;
 } UsedBlocks;
 
@@ -309,9 +311,32 @@ note_visited(void *arg, BlockNumber block, int npages, const char *what)
 	used->end = Max(used->end, block + npages);
 }
 
+/*
+ * Whether a lane keeps an extent for nothing but its log end.  Those of a small
+ * file are left in peace.
+ */
+static bool
+is_empty_lane(LaneMap *map, BlockNumber nblocks)
+{
+	TailRef		tail;
+	PGAlignedBlock copy;
+
+	return nblocks >= GIVE_BACK_MIN_PAGES &&
+		map->entry.clean.next == 0 &&
+		map->entry.trim_seq + 1 == map->entry.next_seq &&
+		directory_find_tail(map, &tail, copy.data) &&
+		tail.seq == map->entry.trim_seq &&
+		data_opaque(copy.data)->next_offset == map->entry.log_start;
+}
+
 static void
 note_lane(LaneMap *map, UsedBlocks *used)
 {
+	if (is_empty_lane(map, used->nblocks))
+	{
+		used->empty_lanes = bms_add_member(used->empty_lanes, map->lane);
+		return;
+	}
 	section_walk(map->rel, &map->entry.clean, map->incarnation + map->entry.generation,
 				 note_visited, used);
 	if (map->entry.height > 0)
@@ -333,6 +358,7 @@ find_used_blocks(Relation rel, const TopicMeta *meta, UsedBlocks *used)
 	used->nblocks = meta->high_block;
 	used->end = TOPIC_META_BLOCK + 1;
 	used->count = used->first_free = 0;
+	used->empty_lanes = NULL;
 	used->bits = MemoryContextAllocExtended(CurrentMemoryContext, used->nblocks / 8 + 1,
 											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	note_used(used, TOPIC_META_BLOCK, 1);
@@ -354,6 +380,13 @@ find_used_blocks(Relation rel, const TopicMeta *meta, UsedBlocks *used)
 				note_lane(&map, used);
 		}
 	}
+}
+
+static void
+free_used_blocks(UsedBlocks *used)
+{
+	bms_free(used->empty_lanes);
+	pfree(used->bits);
 }
 
 /* Changes of the meta page while free lists are made anew. */
@@ -563,6 +596,47 @@ forget_heads(Relation rel, BlockNumber block)
 	UnlockReleaseBuffer(buffer);
 }
 
+/*
+ * Takes the last extent off an empty lane, which then keeps its log end in its
+ * entry.  The page that was the tail says that it is not any more: hints lead there.
+ */
+static void
+empty_lane(Relation rel, int32 lane)
+{
+	LaneMap		map;
+	TailRef		tail;
+	PGAlignedBlock copy;
+	Buffer		tailbuf;
+	Buffer		lanebuf;
+	LaneEntry  *entry;
+	WalRecord	record;
+
+	directory_read_lane(rel, lane, &map);
+	(void) directory_find_tail(&map, &tail, copy.data);
+	tailbuf = lock_block(rel, tail.block);
+	lanebuf = lock_block(rel, directory_lane_block(rel, lane));
+	entry = directory_lane_entry(BufferGetPage(lanebuf), lane);
+	wal_begin(&record, XLOG_TOPIC_SPACE, lane);
+	record.change.offset = entry->log_start;
+
+	START_CRIT_SECTION();
+	data_opaque(BufferGetPage(tailbuf))->flags |= DATA_PAGE_HAS_NEXT;
+	wal_patch(wal_page(&record, tailbuf, false),
+			  DATA_PAGE_END + offsetof(DataOpaque, flags), sizeof(uint8));
+	entry->initial_offset = entry->frozen_upto = entry->log_start;
+	entry->head_seq = entry->trim_seq = entry->next_seq;
+	entry->start_index = entry->start_pos = 0;
+	entry->root = 0;
+	entry->height = 0;
+	memset(entry->extents, 0, sizeof(entry->extents));
+	wal_patch(wal_page(&record, lanebuf, false),
+			  (char *) entry - (char *) BufferGetPage(lanebuf), sizeof(LaneEntry));
+	wal_finish(&record, rel);
+	END_CRIT_SECTION();
+	UnlockReleaseBuffer(lanebuf);
+	UnlockReleaseBuffer(tailbuf);
+}
+
 /* Puts blocks on the free list of extents of this size. */
 static void
 add_free_extent(Relation rel, int size_class, BlockNumber block)
@@ -617,13 +691,15 @@ rebuild_free_lists(Relation rel, const UsedBlocks *used)
 
 /* Whether what can be cut off is worth the lock, or lists were left unfinished. */
 static bool
-worth_giving_back(const TopicMeta *meta, const UsedBlocks *used)
+worth_giving_back(Relation rel, const TopicMeta *meta, const UsedBlocks *used)
 {
-	BlockNumber gain = meta->high_block - Max(used->end, used->count);
+	/* a crash may have come just before the file was cut */
+	int64		size = Max(meta->high_block, RelationGetNumberOfBlocks(rel));
+	int64		gain = size - Max(used->end, used->count);
 
 	return (meta->flags & TOPIC_FREE_LISTS_PARTIAL) ||
 		gain >= GIVE_BACK_MIN_PAGES ||
-		(gain > 0 && gain >= meta->high_block / GIVE_BACK_FRACTION);
+		(gain > 0 && gain >= size / GIVE_BACK_FRACTION);
 }
 
 /* Waits a while for everybody else to be out of the topic. */
@@ -651,15 +727,22 @@ space_give_back(Relation rel)
 	wal_prepare();
 	directory_read_meta(rel, &meta);
 	find_used_blocks(rel, &meta, &used);
-	pfree(used.bits);
-	if (!worth_giving_back(&meta, &used) || !lock_alone(rel))
+	free_used_blocks(&used);
+	if (!worth_giving_back(rel, &meta, &used) || !lock_alone(rel))
 		return;
 
 	directory_read_meta(rel, &meta);
 	find_used_blocks(rel, &meta, &used);
-	if (worth_giving_back(&meta, &used))
+	if (worth_giving_back(rel, &meta, &used))
 	{
+		int			lane = -1;
+
 		update_meta(rel, meta.high_block, true, true);
+		while ((lane = bms_next_member(used.empty_lanes, lane)) >= 0)
+		{
+			CHECK_FOR_INTERRUPTS();
+			empty_lane(rel, lane);
+		}
 		for (int i = 0; i < TOPIC_LANE_PAGES; i++)
 		{
 			if (meta.lane_page[i] != 0)
@@ -672,6 +755,6 @@ space_give_back(Relation rel)
 		if (RelationGetNumberOfBlocks(rel) > used.end)
 			RelationTruncate(rel, used.end);
 	}
-	pfree(used.bits);
+	free_used_blocks(&used);
 	UnlockRelation(rel, AccessExclusiveLock);
 }

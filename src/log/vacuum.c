@@ -265,7 +265,9 @@ log_vacuum(Relation rel, struct VacuumParams *params, BufferAccessStrategy bstra
 	}
 	freeze_all(rel, GetOldestNonRemovableTransactionId(rel), must_be_thorough(rel, params),
 			   bstrategy, &frozen);
-	section_release_leftovers(rel);
+	/* at once: what follows may be cancelled, or meet damage */
+	VacuumUpdateStats(rel, RelationGetNumberOfBlocks(rel), frozen.messages, frozen.oldest_xid);
+	section_release_passed(rel);
 	if (params->truncate != VACOPTVALUE_DISABLED)
 		space_give_back(rel);
 	VacuumUpdateStats(rel, RelationGetNumberOfBlocks(rel), frozen.messages, frozen.oldest_xid);

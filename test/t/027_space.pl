@@ -51,6 +51,7 @@ $standby->start;
 # into space that had been trimmed.
 sql(q{CALL fill('moved', 0, 1500)});
 sql(q{SELECT topic.alter('moved', partitions => 60)});
+sql(q{CALL fill('moved', 10, 100)});
 sql(q{SELECT topic.produce('moved', payload('a', 100), partition => 55)});
 trim_all('moved', 'partition = 0');
 sql(q{CALL fill('moved', 55, 100)});
@@ -62,6 +63,23 @@ sql(q{SELECT topic.produce('moved', payload('b', 100), partition => p) FROM unne
 my $session = $primary->background_psql('postgres', on_error_stop => 1);
 $session->query_safe(q{SELECT topic.produce('moved', payload('c', 100), partition => 55)});
 
+# Of a partition without a message the end stays only.  Who looked before remembers
+# its last page, also on the standby.
+my $ends = q{SELECT * FROM topic.list_offsets('moved') WHERE log_end_offset > 0 ORDER BY partition};
+my $offsets = sql($ends);
+like($offsets, qr/^10\|100\|100\|/m, 'a partition without a message');
+$primary->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', $ends), $offsets, 'same offsets on the standby');
+
+# VACUUM that is cancelled while it waits for the lock has frozen nevertheless.
+my $reader = $primary->background_psql('postgres', on_error_stop => 1);
+my $age = q{SELECT age(relfrozenxid) FROM pg_class WHERE relname = 'moved'};
+$reader->query_safe(q{BEGIN; SELECT count(*) FROM moved});
+cmp_ok(sql($age), '>', 5, 'not frozen yet');
+fails_with($primary, q{SET statement_timeout = 300; VACUUM moved}, '57014', 'VACUUM is cancelled');
+cmp_ok(sql($age), '<=', 2, 'and has frozen');
+$reader->quit;
+
 my $before = contents($primary, 'moved');
 my ($blocks, $from) = split /\|/, sql(q{SELECT blocks('moved'), pg_current_wal_insert_lsn()});
 sql('VACUUM moved');
@@ -69,9 +87,15 @@ my $to = sql('SELECT pg_current_wal_insert_lsn()');
 my $left = sql(q{SELECT blocks('moved')});
 cmp_ok($left, '<', $blocks / 2, "VACUUM gives back the end of the file, $left of $blocks blocks are left");
 is(contents($primary, 'moved'), $before, 'and the contents stay');
+is(sql($ends), $offsets, 'and the offsets');
 $session->query_safe(q{SELECT topic.produce('moved', payload('d', 100), partition => 55)});
 $session->quit;
 verify_silent($primary, 'moved');
+sql(q{SELECT topic.produce('moved', payload('e', 100), partition => 10)});
+is(sql(q{SELECT count(*) FROM topic.fetch('moved', 10, 100)}), 1, 'a partition that was empty goes on where it ended');
+$primary->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', $ends), sql($ends), 'on the standby, too');
+is(contents($standby, 'moved'), contents($primary, 'moved'), 'same contents there');
 
 # A server that crashed at whatever moment of it comes up with nothing used twice,
 # nothing missing, and goes on.
@@ -90,6 +114,7 @@ for my $moment (@moments[0, 1 + int(rand($half - 1)), $half + int(rand(@moments 
 	$crashed->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die "$moment is not reached";
 	verify_silent($crashed, 'moved', "topic.verify() is silent at $moment");
 	is(contents($crashed, 'moved'), $before, "same contents at $moment");
+	is($crashed->safe_psql('postgres', $ends), $offsets, "same offsets at $moment");
 	$crashed->safe_psql('postgres', q{
 DO $$ BEGIN FOR p IN 0 .. 59 LOOP CALL fill('moved', p, 20); END LOOP; END $$});
 	verify_silent($crashed, 'moved', 'it goes on');
@@ -149,6 +174,9 @@ for my $round (1 .. 12)
 	push @sizes, sql(q{SELECT blocks('steady')});
 }
 is("@sizes[6 .. 11]", join(' ', ($sizes[5]) x 6), "the file stays as it is: @sizes blocks");
+trim_all('steady');
+sql('VACUUM steady');
+is(sql(q{SELECT blocks('steady')}), 2, 'VACUUM leaves two blocks of a topic without a message');
 shrink('steady', 3);
 
 # ---------- the log end moves while the log start comes ----------

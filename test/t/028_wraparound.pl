@@ -1,7 +1,7 @@
 # Transaction ids go around, several times, and the commit log is cut off behind
 # them: every message and every committed offset stays what it was, and what was
 # rolled back stays away.  The same beside a transaction that was prepared long
-# ago, which holds the horizon.
+# ago, which holds the horizon, and on a standby that is made then.
 
 use strict;
 use warnings;
@@ -34,7 +34,7 @@ sub disk
 	return;
 }
 
-my $node = new_node('wraparound', conf => q{
+my $node = new_node('wraparound', init => [ allows_streaming => 1 ], conf => q{
 autovacuum = off
 fsync = off
 });
@@ -231,6 +231,32 @@ for my $fxid (2 * 2**32 + 30_000_000, 2 * 2**32 + 60_000_000)
 	is($node->safe_psql('postgres', $stable), $held, "$name: consumers wait at it");
 	is($node->safe_psql('postgres', q{SELECT topic.delete_records('trimmed', 0, -1) < log_end_offset FROM topic.list_offsets('trimmed')}), 't', "$name: deletion stops at it");
 }
+
+# A standby knows of it what the primary does.  pg_resetwal would leave it behind, so
+# that it comes after the jumps.
+$node->backup('around');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'around', has_streaming => 1);
+$standby->start;
+
+sub expect_standby
+{
+	my ($name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	$node->wait_for_catchup($standby);
+	for my $topic (@names)
+	{
+		is(contents($standby, $topic), $contents{$topic}, "standby, $name: contents of $topic");
+		verify_silent($standby, $topic, "standby, $name: topic.verify('$topic') is silent");
+	}
+	is($standby->safe_psql('postgres', $committed), $offsets, "standby, $name: committed offsets");
+	return;
+}
+
+expect_standby('prepared long ago');
+is($standby->safe_psql('postgres', $stable), $held, 'standby: consumers wait at it');
+
 my $start = $node->safe_psql('postgres', q{SELECT log_start_offset FROM topic.list_offsets('trimmed')});
 $node->safe_psql('postgres', q{COMMIT PREPARED 'yes'; ROLLBACK PREPARED 'no';});
 is($node->safe_psql('postgres', q{SELECT count(*) FROM plain WHERE convert_from(value, 'UTF8') LIKE 'yes-%'}), 10, 'what was prepared long ago is committed');
@@ -240,6 +266,9 @@ remember();
 freeze();
 cmp_ok($node->safe_psql('postgres', $frozen), '<', 100, 'then all is frozen');
 expect('in the end');
+expect_standby('in the end');
+$standby->stop;
+log_is_clean($standby);
 
 # Without anybody's VACUUM: PostgreSQL runs it before it is too late, whatever the
 # setting autovacuum says.
