@@ -577,9 +577,15 @@ member_unmark(const MemberRef *ref, const OwnedPartition *const *owned, int n)
 	if (current_entry(ref) != NULL)
 	{
 		GroupMember *member = member_at(group, ref->index);
+		int64		now = group_now();
 
-		/* a time that was over while the mark suspended it */
-		wake |= member->left || group->next_deadline <= group_now();
+		/*
+		 * Times that were over while the mark suspended them.  That messages
+		 * wait was seen with the positions before the transaction.
+		 */
+		if (member->idle_since != 0 && now - member->idle_since >= member->max_poll_interval)
+			member->idle_since = now;
+		wake |= member->left || group->next_deadline <= now;
 	}
 	group_unlock(group);
 	if (wake)
