@@ -42,6 +42,61 @@ like($err, qr/HINT: .*pgtopic\.group_memory/, 'that says what to raise');
 is($session->query("SELECT count(*) FROM topic.consume('first')"), '1', 'a member that was there goes on');
 is($session->query("SELECT log_offset FROM topic.commit('first')"), '1', 'and commits');
 
+# Whatever needs memory says so, and is possible again when others have left.
+$node->safe_psql('postgres', q{
+SELECT topic.create('small');
+SELECT topic.produce('small', 'x');
+SELECT topic.create_group('operated');
+CREATE FUNCTION try(statements text[]) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	statement text;
+BEGIN
+	FOREACH statement IN ARRAY statements LOOP
+		BEGIN
+			EXECUTE statement;
+			RETURN NEXT 'done';
+		EXCEPTION WHEN OTHERS THEN
+			RETURN NEXT SQLSTATE;
+		END;
+	END LOOP;
+END $$;
+CREATE PROCEDURE fill(topic text, kind text) LANGUAGE plpgsql AS $$ BEGIN
+	FOR i IN 1 .. 10000 LOOP
+		BEGIN
+			IF kind = 'commit' THEN
+				PERFORM topic.commit(kind || i, topic, 0, 0);
+			ELSE
+				PERFORM topic.subscribe(kind || i, ARRAY[topic]);
+			END IF;
+		EXCEPTION WHEN out_of_memory THEN
+			EXIT;
+		END;
+	END LOOP;
+END $$;
+});
+my $try = q{SELECT string_agg(t, ' ') FROM try(ARRAY[
+	$$SELECT topic.subscribe('new', ARRAY['small'])$$,
+	$$SELECT topic.subscribe('more', pattern => '^')$$,
+	$$SELECT topic.take('taken', ARRAY['small'])$$,
+	$$SELECT topic.commit('stored', 'small', 0, 1)$$,
+	$$SELECT topic.reset_offsets('operated', 'small', 'latest')$$,
+	$$SELECT topic.delete_group('operated')$$]) t};
+is($node->safe_psql('postgres', qq{
+SELECT topic.subscribe('more', ARRAY['small']) IS NOT NULL;
+CALL fill('t', 'wide');
+CALL fill('small', 'narrow');
+BEGIN;
+CALL fill('small', 'commit');
+$try;
+COMMIT;
+SELECT count(*) FROM topic.consume('more');
+SELECT log_offset FROM topic.commit('more');
+SELECT topic.alter('small', partitions => 1000);
+DISCARD ALL;
+$try;
+}), "t\n53200 53200 53200 53200 53200 53200\n1\n1\n\ndone done done done done done",
+	'out of memory wherever it is needed, and nowhere else');
+
 # What that session had joined it has left; many times over, nothing leaks.
 for my $round (1 .. 5)
 {
