@@ -417,6 +417,11 @@ raise_levels(int level)
 		exclusives[i - 1].level = level - 1;
 	for (int i = ncursors; i > 0 && cursors[i - 1].level >= level; i--)
 		cursors[i - 1].level = level - 1;
+
+	/* mostly one that the level has already, as with many blocks in a loop */
+	if (ncursors > 1 && cursors[ncursors - 2].level == cursors[ncursors - 1].level &&
+		strcmp(cursors[ncursors - 2].portal, cursors[ncursors - 1].portal) == 0)
+		ncursors--;
 }
 
 static void
