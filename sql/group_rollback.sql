@@ -226,6 +226,16 @@ SELECT count(*) FROM topic.consume('ends4', 2);
 SELECT * FROM topic.commit('ends4');
 COMMIT;
 
+-- a TRUNCATE that is rolled back takes no message from those who begin at the latest
+SELECT topic.subscribe('ends6', ARRAY['ends'], auto_offset_reset => 'latest') IS NOT NULL AS joined;
+SELECT topic.seek_to('ends6', 'earliest');
+BEGIN;
+TRUNCATE ends;
+SELECT count(*) FROM topic.consume('ends6');
+ROLLBACK;
+SELECT string_agg(value, ',' ORDER BY partition, log_offset) FROM topic.consume_text('ends6', 10);
+SELECT topic.unsubscribe('ends6');
+
 -- partitions that were added in a transaction that is rolled back
 BEGIN;
 SELECT topic.alter('ends', partitions => 4);

@@ -21,6 +21,7 @@
 #include "errors.h"
 #include "funcapi.h"
 #include "group/reading.h"
+#include "storage/lmgr.h"
 #include "topic/topic.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -242,14 +243,16 @@ starting_position(Reading *reading, SessionPartition *partition, LaneInfo *bound
 		warn_of_lost(reading, partition, bounds);
 	position = bounds->log_start;
 	if (membership->reset == RESET_LATEST)
-	{
 		position = log_stable_offset(reading->topic, partition->owned.partition,
 									 reading->snapshot);
+
+	/* but for a TRUNCATE of this transaction, what was trimmed does not come back */
+	if (membership->reset == RESET_LATEST &&
+		!(known && CheckRelationLockedByMe(reading->topic, AccessExclusiveLock, true)))
 		session_begin_at(membership, partition, bounds->log_start, position);
-	}
 	else if (known)
 	{
-		session_lose(membership, partition, position - partition->position);
+		session_lose(membership, partition, bounds->log_start - partition->position);
 		session_move(membership, partition, position);
 	}
 	return position;
