@@ -122,6 +122,14 @@ lane_page_count(const NewTopic *topic)
 	return (topic->nlanes + LANES_PER_PAGE - 1) / LANES_PER_PAGE;
 }
 
+/* A lane without a message, which goes on at this offset. */
+static void
+empty_lane_at(LaneEntry *lane, RecordOffset offset)
+{
+	memset(lane, 0, sizeof(*lane));
+	lane->log_start = lane->initial_offset = lane->frozen_upto = offset;
+}
+
 /* After TRUNCATE: the same topic, every lane empty at its present log end. */
 static void
 carry_offsets(Relation rel, NewTopic *topic)
@@ -139,9 +147,7 @@ carry_offsets(Relation rel, NewTopic *topic)
 
 		CHECK_FOR_INTERRUPTS();
 		log_lane_info(rel, lane, &info);
-		topic->lanes[lane].log_start = info.log_end;
-		topic->lanes[lane].initial_offset = info.log_end;
-		topic->lanes[lane].frozen_upto = info.log_end;
+		empty_lane_at(&topic->lanes[lane], info.log_end);
 	}
 }
 
@@ -317,17 +323,28 @@ copy_lane(LaneMap *map, Relation to, NewTopic *topic, LaneEntry *lane, BlockNumb
 {
 	SectionCopy copy = {map, to, map->incarnation, topic->meta.incarnation,
 	map->entry.head_seq, map->entry.next_seq, 0, next_block};
+	LaneInfo	info;
 
+	log_lane_info(map->rel, map->lane, &info);
+	if (info.log_start == info.log_end)
+	{
+		empty_lane_at(lane, info.log_end);
+		return;
+	}
 	*lane = map->entry;
 	lane->next_trimmed = 0;
-	if (lane->next_seq == lane->head_seq)
-		return;
 	if (lane->height > 0)
 		lane->root = copy_node(&copy, map->entry.root, lane->height - 1, 0);
 	else
 	{
 		for (uint32 seq = lane->head_seq; seq < lane->next_seq; seq++)
 			lane->extents[seq].block = copy_section_extent(&copy, seq, map->entry.extents[seq].block);
+	}
+	if (lane->log_start >= lane->clean_end)
+	{
+		/* nobody reads it any more */
+		memset(&lane->clean, 0, sizeof(SectionEntry));
+		lane->flags &= ~LANE_CLEAN_TOMBSTONES;
 	}
 	if (lane->clean.next > 0)
 	{
