@@ -220,6 +220,7 @@ SELECT * FROM topic.committed('billing');
 SELECT state_of($$SELECT topic.delete_offsets('billing', 'missing')$$);
 SELECT state_of($$SELECT topic.delete_offsets('no such group', 'orders')$$);
 SELECT state_of($$SELECT topic.delete_group('no such group')$$);
+SELECT state_of($$SELECT topic.committed('no such group')$$);
 SELECT topic.delete_group('billing');
 SELECT count(*) - :free AS freed FROM topic.free_slots;
 SELECT count(*) = count(DISTINCT slot) AS every_slot_once

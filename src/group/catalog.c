@@ -303,8 +303,8 @@ group_may_describe(const char *group_id)
 
 	if (group_find(group_id, &row))
 		group.owner = row.owner;
-	else
-		(void) owner_in_memory(group_id, &group.owner);
+	else if (!owner_in_memory(group_id, &group.owner))
+		return false;			/* no such group, or it has just gone */
 	group.ngrants = read_grants(group_id, &grants);
 	group.grants = grants;
 	result = acl_may_describe_group(&group, privileges_for(GROUP_DESCRIBE));

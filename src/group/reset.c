@@ -90,7 +90,7 @@ parse_timestamp(const char *target)
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		refuse_target(target, psprintf("%s.", error->message));
+		refuse_target(target, psprintf("It is not a timestamp: %s.", error->message));
 	}
 	PG_END_TRY();
 	return result;
