@@ -59,8 +59,8 @@ sender_init(Sender *sender, PGconn *conn, const char *topic, int partition, bool
 			const char *const *headers, int nheaders)
 {
 	PGresult   *name = query(conn,
-							 "SELECT t.topic, $1::pg_catalog.regclass FROM topic.topics t"
-							 " WHERE t.relid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass", 1, &topic);
+							 "SELECT t.topic, $1::pg_catalog.text::pg_catalog.regclass FROM topic.topics t"
+							 " WHERE t.relid OPERATOR(pg_catalog.=) $1::pg_catalog.text::pg_catalog.regclass", 1, &topic);
 	Buffer		sql = {0};
 
 	if (PQntuples(name) == 0)

@@ -65,8 +65,9 @@ add_argument(Call *call, const char *name, const char *type, const char *value)
 
 	if (call->nparams == MAX_PARAMS)
 		usage("a setting is given more than once");
+	/* As text, so that a bad value is an error of the cast, not of a "portal". */
 	call->params[call->nparams++] = value;
-	snprintf(text, sizeof(text), ", %s => $%d::pg_catalog.%s", name, call->nparams, type);
+	snprintf(text, sizeof(text), ", %s => $%d::pg_catalog.text::pg_catalog.%s", name, call->nparams, type);
 	buffer_add_string(&call->sql, text);
 }
 
@@ -212,19 +213,19 @@ static const char describe_json[] =
 " (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('partition', p.partition, 'log_start_offset',"
 " p.log_start_offset, 'last_stable_offset', p.last_stable_offset, 'log_end_offset', p.log_end_offset,"
 " 'leader_epoch', p.leader_epoch) ORDER BY p.partition) FROM topic.partitions p WHERE p.topic = t.topic) AS partitions"
-" FROM topic.topics t WHERE t.relid = $1::pg_catalog.regclass";
+" FROM topic.topics t WHERE t.relid = $1::pg_catalog.text::pg_catalog.regclass";
 
 static const char describe_topic[] =
 "SELECT topic, owner, uuid, partitions, COALESCE(retention::pg_catalog.text, 'forever') AS retention,"
 " COALESCE(retention_bytes::pg_catalog.text, 'unlimited') AS retention_bytes, cleanup_policy, max_message_bytes,"
 " timestamp_type, compression, min_compaction_lag, delete_retention, timestamp_after_max,"
-" pg_catalog.pg_size_pretty(size) AS size FROM topic.topics WHERE relid = $1::pg_catalog.regclass";
+" pg_catalog.pg_size_pretty(size) AS size FROM topic.topics WHERE relid = $1::pg_catalog.text::pg_catalog.regclass";
 
 static const char describe_partitions[] =
 "SELECT p.partition AS \"PARTITION\", p.log_start_offset AS \"LOG-START-OFFSET\","
 " p.last_stable_offset AS \"LAST-STABLE-OFFSET\", p.log_end_offset AS \"LOG-END-OFFSET\","
 " p.leader_epoch AS \"LEADER-EPOCH\" FROM topic.partitions p JOIN topic.topics t ON t.topic = p.topic"
-" WHERE t.relid = $1::pg_catalog.regclass ORDER BY p.partition";
+" WHERE t.relid = $1::pg_catalog.text::pg_catalog.regclass ORDER BY p.partition";
 
 int
 run_describe(int argc, char **argv)

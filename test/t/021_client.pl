@@ -115,6 +115,9 @@ prints('describe', '', qr/^partitions +3\nretention +forever\n.*^PARTITION .*^ +
 prints('describe as JSON', '', qr/^\[\{"topic":"public\.t".*"partitions":\[\{"partition" : 0,/, 'describe', 't', '--json');
 prints('reset a setting', '', '', 'alter', 't', '--reset', 'retention');
 refuses('describe what is no topic', 1, qr/is not a topic/, 'describe', 'pg_class');
+refuses('describe what is not there', 1, qr/\Apgtopic: ERROR:  relation "nothing" does not exist\n\z/, 'describe', 'nothing');
+refuses('a bad value of a setting', 1, qr/\Apgtopic: ERROR:  invalid input syntax for type interval: "soon"\n\z/,
+	'create', 'nothing', '-c', 'retention=soon');
 
 # Producing and consuming
 prints('produce', "a:1\nb:\nNUL:NUL\nlast", '', 'produce', 't', '-p', '1', '-K', ':', '-z', 'NUL', '-H', 'x=y', '-H', 'z');
