@@ -147,6 +147,9 @@ extern int	directory_valid_pages(LaneMap *map, uint32 seq, BlockNumber start);
  */
 extern bool directory_was_overtaken(LaneMap *map);
 
+/* 72000: the log start has moved past what is to be read; the lane as it is now. */
+extern void directory_trimmed(const LaneMap *now) pg_attribute_noreturn();
+
 extern void directory_corrupted(Relation rel, BlockNumber block, const char *what) pg_attribute_noreturn();
 
 /* Reads one directory node of the lane's main section: NODE_FANOUT entries. */
@@ -172,7 +175,7 @@ extern void extent_lengthen_file(Relation rel, BlockNumber nblocks);
 /*
  * extent_open: adds an extent and its first, empty page, which continues after
  * the given tail (whose buffer is locked and sealed here); NULL for the lane's
- * first extent.  offset: where an empty lane is to begin, or in the middle of a
+ * first extent.  offset: where a new lane is to begin, or in the middle of a
  * batch the record that comes next; -1 = the log end.
  */
 extern void extent_open(Relation rel, int32 lane, const TailRef *tail,

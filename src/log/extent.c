@@ -546,7 +546,7 @@ extent_open(Relation rel, int32 lane, const TailRef *tail, RecordOffset offset,
 						lane, RelationGetRelationName(rel)),
 				 errdetail("It has had %u extents of space since its file was made.", plan.seq),
 				 errhint("TRUNCATE the topic, which keeps its offsets, or use another partition.")));
-	if (tail == NULL && offset >= 0)
+	if (plan.seq == 0 && offset >= 0)
 		plan.lane.log_start = plan.lane.initial_offset = plan.lane.frozen_upto = offset;
 
 	LockRelationForExtension(rel, ExclusiveLock);

@@ -329,6 +329,8 @@ copy_lane(LaneMap *map, Relation to, NewTopic *topic, LaneEntry *lane, BlockNumb
 	if (info.log_start == info.log_end)
 	{
 		empty_lane_at(lane, info.log_end);
+		/* as VACUUM leaves it: it has been written */
+		lane->head_seq = lane->trim_seq = lane->next_seq = map->entry.next_seq;
 		return;
 	}
 	*lane = map->entry;

@@ -177,6 +177,12 @@ is("@sizes[6 .. 11]", join(' ', ($sizes[5]) x 6), "the file stays as it is: @siz
 trim_all('steady');
 sql('VACUUM steady');
 is(sql(q{SELECT blocks('steady')}), 2, 'VACUUM leaves two blocks of a topic without a message');
+# messages with offsets of their own leave a gap, as they would have before
+like(sql(q{
+INSERT INTO steady (partition, log_offset, value) SELECT 0, log_end_offset + 50, 'restored' FROM topic.list_offsets('steady') WHERE partition = 0;
+SELECT log_start_offset || ',' || log_end_offset - 51 || ',' || (SELECT count(*) FROM topic.fetch('steady', 0, log_start_offset)) FROM topic.list_offsets('steady') WHERE partition = 0}),
+	qr/^(\d+),\1,1$/, 'a log start stays where messages are deleted');
+verify_silent($primary, 'steady');
 shrink('steady', 3);
 
 # ---------- the log end moves while the log start comes ----------
