@@ -588,7 +588,7 @@ session_begin_at(Membership *membership, SessionPartition *partition, int64 log_
 void
 session_check_left(const char *group_id)
 {
-	if (transaction_has_left(group_id, membership_find(group_id)))
+	if (ended != NIL && transaction_has_left(group_id, membership_find(group_id)))
 		session_refuse_zombie(group_id);
 }
 
