@@ -140,12 +140,14 @@ static inline void
 SmgrZeroExtend(SMgrRelation reln, BlockNumber blkno, int nblocks)
 {
 	PGAlignedBlock zero;
+	BlockNumber block;
 
 	if (SmgrReserveBlocks(reln, blkno, nblocks))
 		return;
 	memset(zero.data, 0, BLCKSZ);
 	/* some may have been reserved before the disk was full, and be in use already */
-	for (BlockNumber block = Max(blkno, smgrnblocks(reln, MAIN_FORKNUM)); block < blkno + nblocks; block++)
+	block = smgrnblocks(reln, MAIN_FORKNUM);
+	for (block = Max(block, blkno); block < blkno + nblocks; block++)
 		smgrextend(reln, MAIN_FORKNUM, block, zero.data, false);
 }
 #endif
