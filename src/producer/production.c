@@ -54,7 +54,7 @@ production_timestamp(const Production *production, TimestampTz event_time)
 				 errdetail("Topic %s allows %lld ms.", topic_name(production->rel),
 						   (long long) (production->max_timestamp - production->now)),
 				 errhint("Check the unit and the clock, or change the topic's setting \"%s\" with %s.",
-						 "timestamp_after_max", "topic.alter")));
+						 "timestamp_after_max", "topic.alter()")));
 	return timestamp;
 }
 
@@ -75,7 +75,7 @@ check_size(const Production *production, const Message *message, int64 size)
 			 errdetail("Key, value and headers take %lld bytes; the topic allows %d.",
 					   (long long) size, production->max_message_bytes),
 			 errhint("Produce smaller messages, or change the topic's setting \"%s\" with %s.",
-					 "max_message_bytes", "topic.alter")));
+					 "max_message_bytes", "topic.alter()")));
 }
 
 int32

@@ -245,7 +245,7 @@ pgtopic_compact(PG_FUNCTION_ARGS)
 				 errdetail("Its setting \"%s\" is \"%s\".", "cleanup_policy",
 						   cleanup_policy_name(topic_settings(topic)->cleanup_policy)),
 				 errhint("Change the topic's setting \"%s\" with %s.",
-						 "cleanup_policy", "topic.alter")));
+						 "cleanup_policy", "topic.alter()")));
 	run_compaction(topic, 0, false, &compaction);
 	topic_close(topic);
 	values[0] = Int64GetDatum(compaction.removed);
