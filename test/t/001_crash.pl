@@ -38,7 +38,7 @@ my %crash = (
 		ok($victim, 'there is a backend to kill');
 		kill 'KILL', $victim;
 		$load->finish;
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+		comes_back($node);
 	});
 
 for my $round (1 .. 3)

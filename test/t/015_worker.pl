@@ -132,6 +132,12 @@ homes_are($node, 'postgres', 'the new launcher heals, too');
 
 $pid = worker_pid('postgres');
 kill 9, $pid if $pid =~ /^\d+$/;
+for (1 .. 1000)
+{
+	last unless kill 0, $pid;
+	Time::HiRes::sleep(0.01);
+}
+comes_back($node);
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'pgtopic worker' AND pid <> $pid");
 homes_are($node, 'postgres', 'kill -9 of a worker: the server starts anew, and the worker comes back');
 $node->restart;

@@ -69,7 +69,7 @@ my %blow = (
 	'the coordinator terminated' => sub { TopicConsumers::kill_coordinator($node, 'TERM') },
 	'kill -9 of the coordinator' => sub {
 		wait_until_gone(TopicConsumers::kill_coordinator($node, 'KILL'));
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+		comes_back($node);
 	},
 	'kill -9 of a backend' => sub {
 		my $pid = $node->safe_psql('postgres', $backends);
@@ -77,7 +77,7 @@ my %blow = (
 		return unless $pid;
 		kill 'KILL', $pid;
 		wait_until_gone($pid);
-		$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+		comes_back($node);
 	},
 	'immediate stop' => sub { $node->stop('immediate'); $node->start; },
 	'kill -9 of the postmaster' => sub {

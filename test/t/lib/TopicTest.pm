@@ -19,7 +19,7 @@ use Time::HiRes ();
 
 our @EXPORT = qw(
   new_node setup_load_database contents verify_silent log_is_clean seed pause
-  fails_with kill_postmaster whole_messages read_beside
+  fails_with kill_postmaster comes_back whole_messages read_beside
 );
 
 # new_node(name, init => [...], conf => "..."): a server with pgtopic, not yet
@@ -141,6 +141,20 @@ sub kill_postmaster
 		}
 	}
 	return;
+}
+
+# Waits until a server whose process was killed has begun anew.  By pg_isready: a psql that is
+# refused may be gone before we have written its query, and that is an exception.
+sub comes_back
+{
+	my ($node) = @_;
+
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if system('pg_isready', '-q', '-h', $node->host, '-p', $node->port) == 0;
+		Time::HiRes::sleep(0.1);
+	}
+	die 'the server does not come back';
 }
 
 # A query that returns 0 if all messages are whole ones, in order, and none was
