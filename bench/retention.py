@@ -111,7 +111,7 @@ def compaction(options):
     keys = 200_000 if options.quick else 1_000_000
     sql("SELECT topic.drop('states', if_exists => true)",
         "SELECT topic.create('states', cleanup_policy => 'compact', retention => NULL)",
-        *[f"INSERT INTO states (key, value) SELECT 'key ' || i * {step}::bigint % {keys}, repeat('v', 100) "
+        *[f"INSERT INTO states (key, value) SELECT convert_to('key ' || i * {step}::bigint % {keys}, 'UTF8'), convert_to(repeat('v', 100), 'UTF8') "
           f'FROM generate_series(1, {keys}) i' for step in (1, 3, 7, 9, 11, 13, 17, 19, 21, 23)])
     seconds, grown = watch("SELECT topic.compact('states')")
     left = int(sql('SELECT count(*) FROM states'))

@@ -197,6 +197,7 @@ copy_member(GroupCopy *copy, GroupMember *member, int index, int64 now)
 	to->epoch = member->epoch;
 	to->state = member->state;
 	to->joined = member->joined;
+	to->joined_at = member->last_consume;
 	to->changed = member->changed;
 	to->left = member->left;
 	to->is_static = is_static;

@@ -502,6 +502,29 @@ phase_after(const Decider *d)
 	return phase;
 }
 
+/* When to decide about a group whose members have all just joined; NEVER: now. */
+static int64
+end_of_company(const GroupSnapshot *group, int64 now)
+{
+	int64		first = NEVER;
+	int64		last = 0;
+	int64		end;
+	int			i;
+
+	for (i = 0; i < group->nmembers; i++)
+	{
+		if (!group->members[i].joined)
+			return NEVER;
+		first = Min(first, group->members[i].joined_at);
+		last = Max(last, group->members[i].joined_at);
+	}
+	if (group->nmembers == 0)
+		return NEVER;
+	end = Min(last + COMPANY_MS, first + LONGEST_COMPANY_MS);
+	/* much later: the clock has been set back */
+	return end <= now || end > now + LONGEST_COMPANY_MS ? NEVER : end;
+}
+
 void
 group_decide(const GroupSnapshot *group, int64 now, GroupDecision *decision, void *scratch)
 {
@@ -514,6 +537,12 @@ group_decide(const GroupSnapshot *group, int64 now, GroupDecision *decision, voi
 	d.group_epoch = group->group_epoch;
 	d.target_epoch = group->target_epoch;
 	decision->nchanges = 0;
+	decision->next_deadline = end_of_company(group, now);
+	if (decision->next_deadline != NEVER)
+	{
+		decision->phase = GROUP_ASSIGNING;
+		return;
+	}
 
 	start(&d);
 	review_members(&d);

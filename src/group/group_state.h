@@ -54,6 +54,7 @@ typedef struct StateMember
 	int32		epoch;			/* 0: has just joined */
 	MemberState state;
 	bool		joined;			/* since the last decision */
+	int64		joined_at;		/* and when */
 	bool		changed;		/* its subscription, since then */
 	bool		left;			/* unsubscribed; or not static, and the
 								 * session is gone */
@@ -132,6 +133,16 @@ typedef struct GroupDecision
 
 extern int	group_changes_max(const GroupSnapshot *group);
 extern size_t group_scratch_size(const GroupSnapshot *group);
+
+/*
+ * The first members of an empty group wait for company: until no other has come
+ * for so long, and no longer than this altogether.  Who starts many consumers
+ * starts them together, and what the first one gets, the others would have to
+ * take away from it again.  Kafka's group.initial.rebalance.delay.ms (KIP-134) is
+ * 3 s; here they are few ms, since nobody has to send a heartbeat first.
+ */
+#define COMPANY_MS				3
+#define LONGEST_COMPANY_MS		30
 
 /*
  * group_decide: all that is to happen now.  Deciding again right after

@@ -56,6 +56,40 @@ test_join(void)
 }
 
 static void
+test_company(void)
+{
+	Sim			sim;
+
+	init(&sim, 4);
+	join(&sim, "m1")->joined_at = sim.now;
+	ok(decided(&sim, "") && sim.next_deadline == sim.now + COMPANY_MS &&
+	   sim.phase == GROUP_ASSIGNING, "the first member waits for company");
+	sim.now += COMPANY_MS - 1;
+	join(&sim, "m2")->joined_at = sim.now;
+	ok(decided(&sim, "") && sim.next_deadline == sim.now + COMPANY_MS,
+	   "so does who has come");
+	sim.now += COMPANY_MS;
+	decide(&sim);
+	ok(sim.group_epoch == 1 && sim.phase == GROUP_STABLE && sim.sound &&
+	   strstr(sim.log, "free") == NULL, "nothing moves twice");
+
+	join(&sim, "m3")->joined_at = sim.now;
+	decide(&sim);
+	ok(sim.group_epoch == 2 && sim.phase == GROUP_STABLE,
+	   "a group that has members waits for nobody");
+
+	init(&sim, 4);
+	join(&sim, "m1")->joined_at = sim.now - LONGEST_COMPANY_MS + 1;
+	join(&sim, "m2")->joined_at = sim.now;
+	ok(decided(&sim, "") && sim.next_deadline == sim.now + 1, "not for ever");
+
+	init(&sim, 4);
+	join(&sim, "m1")->joined_at = sim.now + 1000 * 1000;
+	decide(&sim);
+	ok(sim.phase == GROUP_STABLE, "not for a clock that was set back");
+}
+
+static void
 test_example(void)
 {
 	Sim			sim;
@@ -396,6 +430,7 @@ int
 main(void)
 {
 	test_join();
+	test_company();
 	test_example();
 	test_released_late();
 	test_leave();
