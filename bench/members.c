@@ -70,6 +70,16 @@ count_gains(const PGresult *members, int *owned)
 	return gains;
 }
 
+static int
+look_for_gains(int *owned)
+{
+	PGresult   *result = look("SELECT pid, cardinality(assigned) FROM topic.members WHERE group_id = $1", group);
+	int			gains = count_gains(result, owned);
+
+	PQclear(result);
+	return gains;
+}
+
 static void
 join_all(void)
 {
@@ -94,13 +104,11 @@ join_all(void)
 	close(gate[1]);
 	do
 	{
-		PGresult   *result = look("SELECT pid, cardinality(assigned) FROM topic.members WHERE group_id = $1", group);
-
-		gains += count_gains(result, owned);
-		PQclear(result);
+		gains += look_for_gains(owned);
 		sleep_seconds(0.0005);
 	} while ((!all_owned(nmembers) || !is_stable()) && now() - start < TOO_LONG);
 	stable = now() - start;
+	gains += look_for_gains(owned);
 	for (int i = 0; i < nmembers; i++)
 	{
 		while (shared->members[i].backend <= 0 && now() - start < TOO_LONG)
