@@ -582,6 +582,27 @@ next_plain(LaneReader *reader, DecodedRecord *decoded)
 	return true;
 }
 
+/*
+ * The short way, for a record of the present batch that lies on the present page
+ * as a whole, as nearly all do.  False: the way is longer.
+ */
+static inline bool
+next_on_page(LaneReader *reader, DecodedRecord *decoded)
+{
+	int64		size;
+
+	if (!reader->in_batch || reader->pos >= page_lower(reader->page.data) ||
+		(reader->batch.flags & BATCH_CODEC_MASK) ||
+		(reader->one_extent && reader->seq > reader->only_seq))
+		return false;
+	size = record_take(reader->page.data + reader->pos, rest_on_page(reader), decoded);
+	if (size <= 0)
+		return false;
+	reader->pos += size;
+	reader->rest -= size;
+	return true;
+}
+
 /* The next visible record; false at the end, or when the reader was overtaken. */
 static bool
 next_record(LaneReader *reader, LaneRecord *record)
@@ -593,17 +614,20 @@ next_record(LaneReader *reader, LaneRecord *record)
 
 		if (reader->at_end || reader->overtaken)
 			return false;
-		if (reader->in_batch && reader->rest == 0 && !reader->unpacking)
-			reader->in_batch = false;
-		if (!reader->in_batch && !reader_next_batch(reader))
-			return false;
-		if (reader->batch.flags & BATCH_CODEC_MASK)
+		if (!next_on_page(reader, &decoded))
 		{
-			if (!reader_next_unpacked(reader, &decoded))
-				continue;
+			if (reader->in_batch && reader->rest == 0 && !reader->unpacking)
+				reader->in_batch = false;
+			if (!reader->in_batch && !reader_next_batch(reader))
+				return false;
+			if (reader->batch.flags & BATCH_CODEC_MASK)
+			{
+				if (!reader_next_unpacked(reader, &decoded))
+					continue;
+			}
+			else if (!next_plain(reader, &decoded))
+				return false;
 		}
-		else if (!next_plain(reader, &decoded))
-			return false;
 		offset = reader->batch.base_offset + decoded.offset_delta;
 		if (offset < reader->lower)
 			continue;
@@ -616,12 +640,6 @@ next_record(LaneReader *reader, LaneRecord *record)
 		make_record(reader, &decoded, record);
 		return true;
 	}
-}
-
-void
-reader_bear_overtaking(LaneReader *reader, bool bear)
-{
-	reader->bears_overtaking = reader->map.bears_overtaking = bear;
 }
 
 void
@@ -683,7 +701,7 @@ lane_reader_enter(LaneReader *reader, int32 lane)
 
 	directory_read_lane(reader->rel, lane, &reader->map);
 	reader->map.bears_overtaking = reader->bears_overtaking;
-	reader->lower = reader->next_offset = reader->map.entry.log_start;
+	reader->lower = reader->next_offset = reader->entered_start = reader->map.entry.log_start;
 	reader->log_end = PG_INT64_MAX;
 	reader->at_end = (reader->map.entry.next_seq == reader->map.entry.head_seq);
 	if (reader->at_end)
@@ -703,7 +721,11 @@ lane_reader_log_end(LaneReader *reader)
 		reader->log_end = data_opaque(copy.data)->next_offset;
 		reader->newest_fxid = data_opaque(copy.data)->max_fxid;
 		if (tail.seq >= reader->map.entry.next_seq)
+		{
 			directory_refresh_lane(&reader->map);
+			if (!reader->positioned)
+				reader->entered_start = reader->map.entry.log_start;
+		}
 	}
 	return reader->log_end;
 }

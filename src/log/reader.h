@@ -27,11 +27,12 @@ struct LaneReader
 	BufferAccessStrategy strategy;
 	MemoryContext context;
 
-	/* the lane, as of enter */
+	/* the lane, as of enter, or of a later look at it */
 	int32		lane;
 	LaneMap		map;
 	RecordOffset log_end;		/* PG_INT64_MAX until somebody asks */
 	uint64		newest_fxid;	/* newest writer as of log_end */
+	RecordOffset entered_start;	/* log start then; the map may be a later one */
 	RecordOffset lower;			/* nothing below is returned */
 	bool		one_extent;		/* parallel chunk: records that start in ... */
 	uint32		only_seq;
@@ -69,7 +70,11 @@ struct LaneReader
 /* Copies a page of the lane and makes it the present one. */
 extern void reader_load_page(LaneReader *reader, uint32 seq, BlockNumber extent_start, int index);
 
-extern void reader_bear_overtaking(LaneReader *reader, bool bear);
+static inline void
+reader_bear_overtaking(LaneReader *reader, bool bear)
+{
+	reader->bears_overtaking = reader->map.bears_overtaking = bear;
+}
 
 /*
  * reader_find_anew: reads the lane's entry again after the reader was overtaken.  If

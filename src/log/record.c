@@ -260,17 +260,12 @@ headers_are_sound(RecordBytes rest, int32 nheaders)
 	return rest.length == 0;
 }
 
-bool
-record_decode(const char *from, size_t size, DecodedRecord *record)
+/* What stands between the length prefix and "end". */
+static inline bool
+decode_body(const char *p, const char *end, DecodedRecord *record)
 {
-	const char *p = from;
-	const char *end = from + size;
 	int64		number;
 	int			used;
-
-	if (unlikely(record_length(from, size) != (int64) size))
-		return false;
-	p += get_varint(p, size, &number);
 
 	if (unlikely(*p++ != RECORD_ATTRIBUTES))
 		return false;
@@ -296,10 +291,31 @@ record_decode(const char *from, size_t size, DecodedRecord *record)
 	record->nheaders = (int32) number;
 	record->headers.data = p;
 	record->headers.length = (int32) (end - p);
-	record->size = (int32) size;
 	if (likely(number == 0))
 		return p == end;
 	return headers_are_sound(record->headers, record->nheaders);
+}
+
+int64
+record_take(const char *from, size_t available, DecodedRecord *record)
+{
+	int64		body;
+	int			used = get_varint(from, available, &body);
+
+	if (unlikely(used <= 0))
+		return used;
+	if (unlikely(body < RECORD_MIN_BODY || body > RECORD_MAX_BYTES - used))
+		return -1;
+	if ((uint64) body > available - used)
+		return 0;
+	record->size = (int32) (used + body);
+	return decode_body(from + used, from + used + body, record) ? used + body : -1;
+}
+
+bool
+record_decode(const char *from, size_t size, DecodedRecord *record)
+{
+	return size > 0 && record_take(from, size, record) == (int64) size;
 }
 
 bool

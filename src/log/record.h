@@ -101,6 +101,13 @@ extern int64 record_length(const char *from, size_t available);
 extern bool record_decode(const char *from, size_t size, DecodedRecord *record);
 
 /*
+ * record_take: both in one, for who reads one record after the other.  Returns
+ * the record's size; 0 if more than "available" bytes are needed; -1 if the bytes
+ * are no record.
+ */
+extern int64 record_take(const char *from, size_t available, DecodedRecord *record);
+
+/*
  * record_next_header: takes the next header off *rest.  False when there is
  * none or the bytes are not a header.
  */

@@ -221,8 +221,8 @@ reader_next_unpacked(LaneReader *reader, DecodedRecord *decoded)
 		return false;
 	}
 	from = unpacked->bytes + unpacked->pos;
-	size = record_length(from, left);
-	if (size <= 0 || size > left || !record_decode(from, size, decoded))
+	size = record_take(from, left, decoded);
+	if (size <= 0)
 		corrupted_batch(reader, "Compressed batch holds a malformed record");
 	unpacked->pos += size;
 	unpacked->passed = reader->batch.base_offset + decoded->offset_delta + 1;

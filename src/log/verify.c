@@ -105,10 +105,9 @@ check_records(Verifier *v, const char *bytes, uint64 length)
 	while (pos < length)
 	{
 		DecodedRecord record;
-		int64		size = record_length(bytes + pos, length - pos);
+		int64		size = record_take(bytes + pos, length - pos, &record);
 
-		if (size <= 0 || (uint64) size > length - pos ||
-			!record_decode(bytes + pos, size, &record))
+		if (size <= 0)
 		{
 			finding(v, "batch at offset %lld has a malformed record %d",
 					(long long) b->base_offset, count);
