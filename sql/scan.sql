@@ -136,6 +136,17 @@ SELECT attname, n_distinct FROM pg_stats
 ANALYZE large;
 SELECT reltuples BETWEEN 149000 AND 151000 AS close FROM pg_class WHERE oid = 'large'::regclass;
 
+-- it looks no further than a block where it finds nothing
+SELECT topic.create('dead');
+BEGIN;
+SET LOCAL pgtopic.append_at = 'call';
+SELECT count(*) FROM generate_series(1, 500) i, topic.produce_batch('dead', array_fill(repeat('x', 100) || i, ARRAY[100]));
+ROLLBACK;
+ANALYZE dead;
+SELECT pg_stat_force_next_flush();
+SELECT heap_blks_read + heap_blks_hit < 20 * pg_relation_size('dead') / 8192 AS few_blocks, pg_relation_size('dead') > 5000000 AS of_many
+	FROM pg_statio_user_tables WHERE relid = 'dead'::regclass;
+
 --
 -- Trimmed messages are absent; offsets go on after TRUNCATE
 --

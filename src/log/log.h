@@ -287,6 +287,9 @@ extern RecordOffset lane_reader_seek_time(LaneReader *reader, int64 ms);
  */
 extern bool lane_reader_next(LaneReader *reader, LaneRecord *record);
 
+/* Until the next enter, reads nothing at or past this offset. */
+extern void lane_reader_stop_at(LaneReader *reader, RecordOffset offset);
+
 /* Where the next lane_reader_next() will look; moves past invisible ones. */
 extern RecordOffset lane_reader_position(LaneReader *reader);
 

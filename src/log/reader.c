@@ -709,6 +709,12 @@ lane_reader_enter(LaneReader *reader, int32 lane)
 	return !reader->at_end;
 }
 
+void
+lane_reader_stop_at(LaneReader *reader, RecordOffset offset)
+{
+	reader->log_end = Min(reader->log_end, offset);
+}
+
 RecordOffset
 lane_reader_log_end(LaneReader *reader)
 {

@@ -24,7 +24,6 @@ typedef struct TopicScan
 	/* ANALYZE: the block being sampled */
 	LaneReader *sample;
 	int32		sample_lane;
-	RecordOffset sample_limit;
 	Snapshot	sample_snapshot;
 	MemoryContext row_context;
 } TopicScan;
@@ -169,13 +168,15 @@ log_analyze_block(TableScanDesc sscan, BlockNumber blkno,
 {
 	TopicScan  *scan = (TopicScan *) sscan;
 	RecordOffset first;
+	RecordOffset limit;
 
 	if (!log_block_records(scan->base.rs_rd, blkno, strategy, scan->sample,
-						   &scan->sample_lane, &first, &scan->sample_limit))
+						   &scan->sample_lane, &first, &limit))
 		return false;
-	if (first >= scan->sample_limit ||
-		!lane_reader_enter(scan->sample, scan->sample_lane))
+	if (first >= limit || !lane_reader_enter(scan->sample, scan->sample_lane))
 		return false;
+	/* or from a block without a visible message we would go on to one that has */
+	lane_reader_stop_at(scan->sample, limit);
 	lane_reader_seek(scan->sample, first);
 	return true;
 }
@@ -195,8 +196,7 @@ log_scan_analyze_next_tuple(TableScanDesc sscan, TransactionId oldest_xmin,
 	MemoryContext old;
 
 	ExecClearTuple(slot);
-	if (!lane_reader_next(scan->sample, &record) ||
-		record.offset >= scan->sample_limit)
+	if (!lane_reader_next(scan->sample, &record))
 		return false;
 
 	MemoryContextReset(scan->row_context);
