@@ -2,7 +2,7 @@
 -- with what was consumed.
 -- @setup
 SELECT topic.drop('orders', if_exists => true);
-SELECT topic.create('orders', {partitions}, retention => NULL)
+SELECT topic.create('orders', {partitions}, retention => NULL, retention_bytes => 536870912)
 -- @fill
 INSERT INTO orders (key, value)
 SELECT convert_to(key, 'UTF8'), convert_to(value, 'UTF8') FROM source WHERE id <= {messages} ORDER BY id;
