@@ -63,6 +63,7 @@ SET enable_mergejoin = off;
 SET enable_material = off;
 SELECT a.log_offset, b.value FROM topic.fetch('events', 0, 0) a
 	JOIN topic.fetch_text('events', 0, 0) b USING (log_offset) ORDER BY 1;
+SELECT i, log_offset, value FROM generate_series(1, 3) i LEFT JOIN topic.fetch_text('events', 0, 1, 2) ON true ORDER BY 1, 2;
 SELECT o, (SELECT value FROM topic.fetch_text('events', 0, o, 1)) FROM generate_series(0, 4) o;
 RESET enable_hashjoin;
 RESET enable_mergejoin;

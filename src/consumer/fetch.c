@@ -51,6 +51,7 @@ typedef struct Fetch
 	Snapshot	snapshot;		/* registered; what the rows are judged by */
 	LaneReader *reader;			/* NULL: there is nothing */
 	LaneRecord	record;
+	bool		ahead;			/* record is the next one to be returned */
 	bool		started;
 	int32		found;
 	int64		bytes;
@@ -181,14 +182,12 @@ static bool
 fetch_next(Fetch *fetch)
 {
 	if (!fetch->started)
-		fetch_start(fetch);		/* has the first record read already */
-	else if (fetch->reader == NULL || fetch->found >= fetch->max_messages ||
-			 !lane_reader_next(fetch->reader, &fetch->record))
+		fetch_start(fetch);
+	if (fetch->reader == NULL || fetch->found >= fetch->max_messages ||
+		(!fetch->ahead && !lane_reader_next(fetch->reader, &fetch->record)))
 		return false;
 
-	if (fetch->reader == NULL)
-		return false;
-
+	fetch->ahead = false;
 	fetch->bytes += fetch->record.size;
 	if (fetch->found > 0 && fetch->bytes > fetch->max_bytes)
 	{
@@ -255,7 +254,8 @@ fetch_look(Fetch *fetch, Snapshot snapshot)
 	if (fetch->from_offset >= bounds.log_start)
 	{
 		lane_reader_seek(fetch->reader, fetch->from_offset);
-		if (lane_reader_next(fetch->reader, &fetch->record))
+		fetch->ahead = lane_reader_next(fetch->reader, &fetch->record);
+		if (fetch->ahead)
 			return true;
 	}
 	bounds.log_end = lane_reader_log_end(fetch->reader);
@@ -343,11 +343,7 @@ restart_source(void *rows)
 	fetch->found = 0;
 	fetch->bytes = 0;
 	if (fetch->reader != NULL)
-	{
 		lane_reader_seek(fetch->reader, fetch->from_offset);
-		if (!lane_reader_next(fetch->reader, &fetch->record))
-			fetch_forget(fetch);
-	}
 }
 
 static void

@@ -43,7 +43,8 @@ typedef struct CompactJob
 	LogCompaction *params;
 	LaneReader *reader;
 	uint64		oldest_fxid;	/* transactions from it on may be unresolved */
-	void	   *memory;			/* for the map */
+	void	   *memory;			/* for the map, and its size */
+	Size		memory_size;
 	CompactMap	map;
 	MemoryContext pass_context;
 
@@ -216,16 +217,32 @@ note_keys(CompactJob *job, const char *stored, size_t length)
 		next_record(job, &from, end, &record);
 		if (record.key.length >= 0 && base + record.offset_delta >= job->log_start &&
 			!compact_map_put(&job->map, record.key.data, record.key.length,
-							 base + record.offset_delta) &&
-			compact_map_takes(&job->map, record.key.length))
+							 base + record.offset_delta))
 			return false;
 	}
 	return true;
 }
 
+/* An empty map in so much memory. */
+static void
+empty_map(CompactJob *job, Size size)
+{
+	if (job->memory_size != size)
+	{
+		if (job->memory != NULL)
+			pfree(job->memory);
+		job->memory = NULL;
+		job->memory = MemoryContextAllocHuge(GetMemoryChunkContext(job->reader), size);
+		job->memory_size = size;
+	}
+	compact_map_init(&job->map, job->memory, size, (uint64) (job->limit - job->dirty_start),
+					 pg_prng_uint64(&pg_global_prng_state));
+}
+
 /*
- * Fills the map, and finds out how far this pass goes.  A pass that had no room for
- * the keys of its first batch ends with that: keys that are not in the map stay.
+ * Fills the map, and finds out how far this pass goes: at least over one batch,
+ * whatever memory its keys need.  So all keys of what a pass covers are in the map,
+ * and the clean section has no key twice.
  */
 static bool
 fill_map(CompactJob *job)
@@ -233,10 +250,7 @@ fill_map(CompactJob *job)
 	LaneReader *reader = job->reader;
 	bool		first = true;
 
-	if (job->memory == NULL)
-		job->memory = MemoryContextAllocHuge(GetMemoryChunkContext(reader), job->params->memory);
-	compact_map_init(&job->map, job->memory, job->params->memory,
-					 (uint64) (job->limit - job->dirty_start), pg_prng_uint64(&pg_global_prng_state));
+	empty_map(job, job->params->memory);
 	job->end.start = job->dirty_start;
 	reader->at_end = false;
 	reader_seek_batch(reader, job->dirty_start);
@@ -245,6 +259,7 @@ fill_map(CompactJob *job)
 		RecordOffset end = batch_end(&reader->batch);
 		size_t		length;
 		const char *stored;
+		bool		fits;
 
 		if (end <= job->dirty_start || (reader->batch.flags & BATCH_ABORTED))
 		{
@@ -258,12 +273,10 @@ fill_map(CompactJob *job)
 		stored = take_batch(job, &length);
 		if (stored == NULL || job->stopped)
 			return false;
-		if (!note_keys(job, stored, length))
-		{
-			if (first)
-				job->end.start = end;
+		while (!(fits = note_keys(job, stored, length)) && first)
+			empty_map(job, job->memory_size * 2);
+		if (!fits)
 			break;
-		}
 		job->end.start = end;
 		first = false;
 	}
@@ -281,8 +294,7 @@ typedef struct Thinned
 	int32		nkept;
 	size_t		length;			/* of their bytes in job->kept */
 	int64		max_timestamp;
-	int			tombstones;		/* among them ... */
-	bool		all_newest;		/* ... which this pass knows to be the newest */
+	int			tombstones;		/* among them */
 } Thinned;
 
 static bool
@@ -301,9 +313,8 @@ keep_record(CompactJob *job, const BatchHead *batch, const DecodedRecord *record
 		return true;
 	if (batch->delete_horizon != 0 && job->params->now >= batch->delete_horizon)
 		return false;
+	Assert(newest == offset || batch->delete_horizon != 0);
 	thinned->tombstones++;
-	if (newest != offset)
-		thinned->all_newest = false;
 	return true;
 }
 
@@ -316,7 +327,6 @@ thin_out(CompactJob *job, const char *from, size_t length, Thinned *thinned)
 
 	memset(thinned, 0, sizeof(*thinned));
 	thinned->max_timestamp = PG_INT64_MIN;
-	thinned->all_newest = true;
 	reserve(&job->kept, &job->kept_size, length);
 	while (from < end)
 	{
@@ -365,7 +375,7 @@ delete_horizon(const CompactJob *job, const BatchHead *batch, const Thinned *thi
 {
 	if (thinned->tombstones == 0)
 		return 0;
-	if (batch->delete_horizon != 0 || !thinned->all_newest)
+	if (batch->delete_horizon != 0)
 		return batch->delete_horizon;
 	return job->params->now + job->params->delete_retention_ms;
 }

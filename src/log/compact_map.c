@@ -4,8 +4,9 @@
  *	  For compaction: the newest offset of each key, in bounded memory.
  *
  * Open addressing over the hashes of the keys; a slot leads to the key's bytes
- * and its offset.  A quarter of the memory is slots, at least: a key of 12 bytes
- * takes 24 there and 8 to 16 here.
+ * and its offset.  A sixth to a third of the memory is slots, less if few keys are
+ * expected: a key of 12 bytes takes 8 there, of which an eighth stays free, and 24
+ * among the keys.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -83,12 +84,6 @@ find_slot(const CompactMap *map, const char *key, int32 length, uint32 *hash)
 			memcmp((char *) head + KEY_HEAD_BYTES, key, length) == 0)
 			return slot;
 	}
-}
-
-bool
-compact_map_takes(const CompactMap *map, int32 length)
-{
-	return KEY_BYTES(length) + KEY_UNIT <= map->capacity;
 }
 
 bool

@@ -47,11 +47,9 @@ extern void compact_map_init(CompactMap *map, void *memory, Size size, uint64 ex
 
 /*
  * compact_map_put: notes that the key's newest offset is this one; offsets come
- * in ascending order.  False if the map is full: nothing was changed.  Whether an
- * empty map has room for a key, compact_map_takes() tells.
+ * in ascending order.  False if the map is full: nothing was changed.
  */
 extern bool compact_map_put(CompactMap *map, const char *key, int32 length, int64 offset);
-extern bool compact_map_takes(const CompactMap *map, int32 length);
 
 /* The newest offset noted for the key, or -1. */
 extern int64 compact_map_get(const CompactMap *map, const char *key, int32 length);

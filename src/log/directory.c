@@ -216,6 +216,18 @@ directory_refresh_lane(LaneMap *map)
 	map->bears_overtaking = bears_overtaking;
 }
 
+void
+directory_trimmed(const LaneMap *now)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
+			 errmsg("partition %d of topic \"%s\" was trimmed while it was read",
+					now->lane, RelationGetRelationName(now->rel)),
+			 errdetail("The log start offset is %lld now.",
+					   (long long) now->entry.log_start),
+			 errhint("Read again from the log start offset.")));
+}
+
 bool
 directory_was_overtaken(LaneMap *map)
 {
@@ -234,13 +246,7 @@ directory_was_overtaken(LaneMap *map)
 				 errmsg("partition %d of topic \"%s\" was compacted while it was read",
 						map->lane, RelationGetRelationName(map->rel)),
 				 errhint("Run the statement again.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
-			 errmsg("partition %d of topic \"%s\" was trimmed while it was read",
-					map->lane, RelationGetRelationName(map->rel)),
-			 errdetail("The log start offset is %lld now.",
-					   (long long) now.entry.log_start),
-			 errhint("Read again from the log start offset.")));
+	directory_trimmed(&now);
 }
 
 PageIdentity

@@ -275,6 +275,8 @@ reader_seek_batch(LaneReader *reader, RecordOffset offset)
 	if (reader_at_start(reader) || opaque->batch_back == 0)
 		return;
 	reader_enter_continued_batch(reader);
+	if (!reader->in_batch)
+		return;					/* overtaken */
 	if (reader->batch.base_offset + reader->batch.last_offset_delta < offset)
 	{
 		reader_skip_batch(reader);
@@ -467,6 +469,9 @@ seek_offset(LaneReader *reader, RecordOffset offset)
 	uint32		seq;
 	DirEntry	extent;
 
+	/* a compaction made us look at the lane again: what we could read is trimmed */
+	if (Max(offset, reader->entered_start) < (RecordOffset) reader->map.entry.log_start)
+		directory_trimmed(&reader->map);
 	reader->lower = Max(offset, reader->map.entry.log_start);
 	reader->next_offset = reader->lower;
 	reader->in_batch = false;
