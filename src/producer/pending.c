@@ -3,11 +3,6 @@
  * pending.c
  *	  Messages of the present transaction that are not appended yet.
  *
- * A topic's lanes are found through an array of chunks, which lives until the
- * end of the transaction and remembers which lanes were written; so memory
- * grows with the lanes in use and a walk over them is in ascending order, the
- * order in which lanes are locked.  Topics are walked by OID.
- *
  * Within a lane batches stand in the order of the calls.  Their nesting
  * levels never fall along a lane, because a subtransaction's batches are gone
  * or its parent's when the parent goes on.
@@ -30,6 +25,7 @@
 #include "notify/notify.h"
 #include "producer/levels.h"
 #include "producer/pending.h"
+#include "producer/pending_lanes.h"
 #include "producer/produced.h"
 #include "producer/producer.h"
 #include "producer/sticky.h"
@@ -37,54 +33,13 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define LANES_PER_CHUNK			64
 #define BATCH_INITIAL_BYTES		512
 
 /* A record that goes to another batch may need longer varints there. */
 #define JOIN_BYTES_PER_RECORD	16
 
-#define MESSAGES_PER_CLOCK_READING 256
-
 /* So many batches of a lane are appended without an allocation. */
 #define APPENDS_ON_STACK		8
-
-typedef struct PendingBatch
-{
-	Batch		batch;
-	dlist_node	lane_node;		/* among its lane's batches */
-	dlist_node	level_node;		/* among its nesting level's */
-	PendingTopic *topic;
-	int			level;			/* nesting level of its subtransaction */
-	CommandId	cid;			/* of the newest message */
-	bool		log_append_time;
-	RecordOffset expected_offset;	/* of its first message; -1: any */
-} PendingBatch;
-
-typedef struct PendingLane
-{
-	dlist_head	batches;
-	ProducedRange *newest;		/* offsets of what was appended */
-	bool		appended;		/* in this transaction, rolled back or not */
-} PendingLane;
-
-typedef struct LaneChunk
-{
-	PendingLane lanes[LANES_PER_CHUNK];
-} LaneChunk;
-
-struct PendingTopic
-{
-	Oid			oid;
-	int			codec;			/* its batches are compressed with */
-	int32		nbatches;		/* pending */
-	int			nchunks;
-	LaneChunk **chunks;			/* by partition / LANES_PER_CHUNK, may be NULL */
-
-	/* the clock */
-	int64		now;
-	CommandId	now_cid;		/* command for which it was read */
-	int			now_uses;		/* how often it may still be used */
-};
 
 /* Settings. */
 int			producer_append_at = APPEND_AT_COMMIT;
@@ -96,15 +51,7 @@ static const struct config_enum_entry append_at_options[] = {
 	{NULL, 0, false}
 };
 
-/* Of topics and lanes, and of their batches; reset with the transaction. */
-static MemoryContext pending_context;
-static MemoryContext batch_context;
-
-/* Topics of this transaction, by OID, and the one used last. */
-static PendingTopic **topics;
-static int	ntopics;
-static int	topics_size;
-static PendingTopic *recent;
+static MemoryContext batch_context; /* reset with the transaction */
 
 static LevelLists levels;		/* of PendingBatch */
 static int64 pending_bytes;		/* allocated for batches */
@@ -119,132 +66,6 @@ static char *spare;				/* BATCH_TARGET_BYTES for the next batch */
  * so that the subtransaction of that level must not commit.
  */
 static int	appending_level;
-
-/* ---------- topics and lanes ---------- */
-
-/* Position of a topic in topics[], or where it belongs. */
-static int
-topic_position(Oid oid)
-{
-	int			low = 0;
-	int			high = ntopics;
-
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-
-		if (topics[middle]->oid < oid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static PendingTopic *
-find_topic(Oid oid)
-{
-	int			position;
-
-	if (recent != NULL && recent->oid == oid)
-		return recent;
-	position = topic_position(oid);
-	if (position < ntopics && topics[position]->oid == oid)
-		return recent = topics[position];
-	return NULL;
-}
-
-PendingTopic *
-pending_topic(Oid oid)
-{
-	PendingTopic *topic = find_topic(oid);
-	int			position;
-
-	if (topic != NULL)
-		return topic;
-
-	topic = MemoryContextAllocZero(pending_context, sizeof(PendingTopic));
-	topic->oid = oid;
-	if (ntopics == topics_size)
-	{
-		int			size = Max(8, topics_size * 2);
-		PendingTopic **larger = MemoryContextAlloc(pending_context,
-												   size * sizeof(PendingTopic *));
-
-		if (ntopics > 0)
-			memcpy(larger, topics, ntopics * sizeof(PendingTopic *));
-		topics = larger;
-		topics_size = size;
-	}
-	position = topic_position(oid);
-	memmove(&topics[position + 1], &topics[position],
-			(ntopics - position) * sizeof(PendingTopic *));
-	topics[position] = topic;
-	ntopics++;
-	return recent = topic;
-}
-
-void
-pending_set_compression(PendingTopic *topic, int codec)
-{
-	topic->codec = codec;
-}
-
-int64
-pending_now(PendingTopic *topic, CommandId cid)
-{
-	if (topic->now_uses == 0 || topic->now_cid != cid)
-	{
-		topic->now = log_timestamp_from_tz(GetCurrentTimestamp());
-		topic->now_cid = cid;
-		topic->now_uses = MESSAGES_PER_CLOCK_READING;
-	}
-	topic->now_uses--;
-	return topic->now;
-}
-
-static PendingLane *
-get_lane(PendingTopic *topic, int32 partition)
-{
-	int			chunk = partition / LANES_PER_CHUNK;
-
-	if (unlikely(chunk >= topic->nchunks))
-	{
-		int			n = chunk + 1;
-		LaneChunk **larger = MemoryContextAllocZero(pending_context,
-													n * sizeof(LaneChunk *));
-
-		if (topic->nchunks > 0)
-			memcpy(larger, topic->chunks, topic->nchunks * sizeof(LaneChunk *));
-		topic->chunks = larger;
-		topic->nchunks = n;
-	}
-	if (unlikely(topic->chunks[chunk] == NULL))
-		topic->chunks[chunk] = MemoryContextAllocZero(pending_context,
-													  sizeof(LaneChunk));
-	return &topic->chunks[chunk]->lanes[partition % LANES_PER_CHUNK];
-}
-
-/* The next lane at or after *partition that is known; NULL at the end. */
-static PendingLane *
-next_lane(PendingTopic *topic, int32 *partition)
-{
-	for (; *partition / LANES_PER_CHUNK < topic->nchunks; ++*partition)
-	{
-		LaneChunk  *chunk = topic->chunks[*partition / LANES_PER_CHUNK];
-
-		if (chunk != NULL)
-			return &chunk->lanes[*partition % LANES_PER_CHUNK];
-		*partition += LANES_PER_CHUNK - 1;
-	}
-	return NULL;
-}
-
-RecordOffset
-pending_last_offset(PendingTopic *topic, int32 partition)
-{
-	return produced_last_offset(get_lane(topic, partition)->newest);
-}
 
 /* ---------- batches ---------- */
 
@@ -270,7 +91,7 @@ make_batch(PendingTopic *topic, PendingLane *lane, int level,
 	batch->level = level;
 	batch->log_append_time = log_append_time;
 	batch->expected_offset = -1;
-	dlist_push_tail(level_list(&levels, pending_context, level),
+	dlist_push_tail(level_list(&levels, pending_lanes_context(), level),
 					&batch->level_node);
 	dlist_push_tail(&lane->batches, &batch->lane_node);
 	topic->nbatches++;
@@ -431,7 +252,7 @@ void
 pending_check_expected(Relation rel, PendingTopic *topic, int32 partition,
 					   RecordOffset expected)
 {
-	PendingLane *lane = get_lane(topic, partition);
+	PendingLane *lane = pending_lane(topic, partition);
 	RecordOffset next = -1;		/* if what is pending gets what it expects */
 	int64		before = 0;		/* offsets that what is pending takes */
 	dlist_iter	iter;
@@ -527,7 +348,7 @@ flush_lane(Relation rel, int32 partition, PendingLane *lane,
 	for (i = 0; i < n; i++)
 	{
 		batch = dlist_head_element(PendingBatch, lane_node, &lane->batches);
-		produced_add(pending_context, &lane->newest, RelationGetRelid(rel),
+		produced_add(pending_lanes_context(), &lane->newest, RelationGetRelid(rel),
 					 partition, batch->level, appends[i].base_offset,
 					 &batch->batch);
 		drop_batch(batch);
@@ -562,7 +383,7 @@ flush_topic(PendingTopic *topic, const TransactionId *xids)
 	int32		partition;
 
 	for (partition = 0;
-		 topic->nbatches > 0 && (lane = next_lane(topic, &partition)) != NULL;
+		 topic->nbatches > 0 && (lane = pending_next_lane(topic, &partition)) != NULL;
 		 partition++)
 	{
 		if (dlist_is_empty(&lane->batches))
@@ -583,6 +404,7 @@ void
 pending_flush(Oid oid)
 {
 	TransactionId *xids;
+	PendingTopic *topic;
 	int			i;
 
 	check_appended_before();
@@ -590,11 +412,11 @@ pending_flush(Oid oid)
 		return;
 
 	xids = level_xids();
-	for (i = 0; i < ntopics; i++)
+	for (i = 0; (topic = pending_topic_at(i)) != NULL; i++)
 	{
-		if (topics[i]->nbatches > 0 &&
-			(!OidIsValid(oid) || topics[i]->oid == oid))
-			flush_topic(topics[i], xids);
+		if (topic->nbatches > 0 &&
+			(!OidIsValid(oid) || topic->oid == oid))
+			flush_topic(topic, xids);
 	}
 	pfree(xids);
 
@@ -613,7 +435,7 @@ pending_add(PendingTopic *topic, int32 partition, const Message *message,
 			bool log_append_time, CommandId cid)
 {
 	int			level = GetCurrentTransactionNestLevel();
-	PendingLane *lane = get_lane(topic, partition);
+	PendingLane *lane = pending_lane(topic, partition);
 	PendingBatch *batch;
 	int64		size = -1;
 
@@ -662,7 +484,7 @@ pending_append(Relation rel, int32 partition, Batch *batch,
 {
 	int			level = GetCurrentTransactionNestLevel();
 	PendingTopic *topic = pending_topic(RelationGetRelid(rel));
-	PendingLane *lane = get_lane(topic, partition);
+	PendingLane *lane = pending_lane(topic, partition);
 	AppendBatch append = {0};
 
 	pending_flush(RelationGetRelid(rel));
@@ -673,7 +495,7 @@ pending_append(Relation rel, int32 partition, Batch *batch,
 	append.at_offset = at_offset;
 	append.expected_offset = -1;
 	append_batches(rel, partition, lane, &append, 1, level);
-	produced_add(pending_context, &lane->newest, RelationGetRelid(rel),
+	produced_add(pending_lanes_context(), &lane->newest, RelationGetRelid(rel),
 				 partition, level, append.base_offset, batch);
 	appending_level = 0;
 }
@@ -721,7 +543,7 @@ static void
 pending_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 						 SubTransactionId parentSubid, void *arg)
 {
-	if (ntopics == 0)
+	if (pending_topic_at(0) == NULL)
 		return;
 	switch (event)
 	{
@@ -744,15 +566,15 @@ pending_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 static void
 signal_waiters(void)
 {
+	PendingTopic *topic;
 	int			i;
 
-	for (i = 0; i < ntopics; i++)
+	for (i = 0; (topic = pending_topic_at(i)) != NULL; i++)
 	{
-		PendingTopic *topic = topics[i];
 		PendingLane *lane;
 		int32		partition;
 
-		for (partition = 0; (lane = next_lane(topic, &partition)) != NULL; partition++)
+		for (partition = 0; (lane = pending_next_lane(topic, &partition)) != NULL; partition++)
 		{
 			if (lane->appended)
 				notify_signal(topic->oid, partition);
@@ -764,10 +586,6 @@ static void
 forget_transaction(void)
 {
 	produced_at_eoxact();
-	topics = NULL;
-	ntopics = 0;
-	topics_size = 0;
-	recent = NULL;
 	memset(&levels, 0, sizeof(levels));
 	pending_bytes = 0;
 	pending_batches = 0;
@@ -775,7 +593,7 @@ forget_transaction(void)
 	appended_early = false;
 	spare = NULL;
 	MemoryContextReset(batch_context);
-	MemoryContextReset(pending_context);
+	pending_lanes_forget();
 }
 
 /*
@@ -801,7 +619,7 @@ pending_xact_callback(XactEvent event, void *arg)
 				produced_count();
 			if (event == XACT_EVENT_COMMIT)
 				produced_at_commit();
-			if (ntopics > 0)
+			if (pending_topic_at(0) != NULL)
 			{
 				if (event != XACT_EVENT_PREPARE)
 					signal_waiters();
@@ -824,7 +642,7 @@ producer_has_pending(Oid oid)
 
 	if (pending_batches == 0)
 		return false;
-	topic = find_topic(oid);
+	topic = pending_find_topic(oid);
 	return topic != NULL && topic->nbatches > 0;
 }
 
@@ -837,9 +655,7 @@ producer_flush(Oid topic)
 void
 pending_init(void)
 {
-	pending_context = AllocSetContextCreate(TopMemoryContext,
-											"pgtopic topics produced to",
-											ALLOCSET_SMALL_SIZES);
+	pending_lanes_init();
 	batch_context = AllocSetContextCreate(TopMemoryContext,
 										  "pgtopic pending batches",
 										  ALLOCSET_DEFAULT_SIZES);

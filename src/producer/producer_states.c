@@ -475,7 +475,7 @@ pgtopic_producer_restored(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("a row of topic.producer_states has no state"),
 				 errdetail("The state of a producer is not restored."),
-				 errhint("Dump without --inserts.")));
+				 errhint("Dump with pg_dump, from a server that preloads pgtopic.")));
 		return PointerGetDatum(NULL);
 	}
 

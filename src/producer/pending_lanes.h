@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * pending_lanes.h
+ *	  Topics and lanes that the present transaction has to do with.
+ *
+ * Copyright (c) 2026, pgtopic developers
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGTOPIC_PRODUCER_PENDING_LANES_H
+#define PGTOPIC_PRODUCER_PENDING_LANES_H
+
+#include "lib/ilist.h"
+#include "producer/pending.h"
+#include "producer/produced.h"
+
+typedef struct PendingBatch
+{
+	Batch		batch;
+	dlist_node	lane_node;		/* among its lane's batches */
+	dlist_node	level_node;		/* among its nesting level's */
+	PendingTopic *topic;
+	int			level;			/* nesting level of its subtransaction */
+	CommandId	cid;			/* of the newest message */
+	bool		log_append_time;
+	RecordOffset expected_offset;	/* of its first message; -1: any */
+} PendingBatch;
+
+typedef struct PendingLane
+{
+	dlist_head	batches;
+	ProducedRange *newest;		/* offsets of what was appended */
+	bool		appended;		/* in this transaction, rolled back or not */
+} PendingLane;
+
+typedef struct LaneChunk LaneChunk;
+
+struct PendingTopic
+{
+	Oid			oid;
+	int			codec;			/* its batches are compressed with */
+	int32		nbatches;		/* pending */
+	int			nchunks;
+	LaneChunk **chunks;			/* by partition, may be NULL */
+
+	/* the clock */
+	int64		now;
+	CommandId	now_cid;		/* command for which it was read */
+	int			now_uses;		/* how often it may still be used */
+};
+
+/* Once, and at the end of each transaction. */
+extern void pending_lanes_init(void);
+extern void pending_lanes_forget(void);
+
+/* What lives until the end of the transaction. */
+extern MemoryContext pending_lanes_context(void);
+
+/* NULL if the transaction has nothing to do with the topic. */
+extern PendingTopic *pending_find_topic(Oid oid);
+
+/* By OID, from 0 on; NULL behind the last. */
+extern PendingTopic *pending_topic_at(int i);
+
+/* The lane; it is known from now on. */
+extern PendingLane *pending_lane(PendingTopic *topic, int32 partition);
+
+/* The next lane at or after *partition that is known; NULL at the end. */
+extern PendingLane *pending_next_lane(PendingTopic *topic, int32 *partition);
+
+#endif							/* PGTOPIC_PRODUCER_PENDING_LANES_H */
