@@ -128,6 +128,17 @@ restore_policies()
     fi
 }
 
+# adopt_orphans ARG...: starts the program again, with these arguments, below tini.
+# The children of a killed server lose their parent.  Where process 1 does not
+# wait for such processes, as in many containers, they would stay as zombies, and
+# a zombie counts as running: for a test that waits for its end, and for PostgreSQL
+# itself, which does not start where the old postmaster seems to run.
+adopt_orphans()
+{
+    [ -z "${PGTOPIC_ADOPTED:-}" ] || return 0
+    PGTOPIC_ADOPTED=yes PGTOPIC_PG_MAJOR=$pg_major exec tini -s -- "$0" "$@"
+}
+
 #
 # The scratch folder
 #
