@@ -18,7 +18,7 @@ use TopicTest;
 
 seed();
 
-my $seconds = $ENV{PGTOPIC_TEST_SECONDS} // 20;
+my $seconds = $ENV{PGTOPIC_TEST_SECONDS} // 60;
 my $node = new_node('chaos', conf => "synchronous_commit = off\nmax_wal_size = 128MB\n");
 $node->start;
 TopicConsumers::setup($node, q{
