@@ -17,6 +17,7 @@
 #include "log/reader.h"
 #include "log/wal.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/lmgr.h"
 #include "storage/procarray.h"
 #include "utils/snapmgr.h"
@@ -52,6 +53,7 @@ store_trim(LaneReader *reader, const LanePlace *place)
 	Buffer		lanebuf;
 	LaneEntry  *lane;
 	bool		same;
+	RecordOffset trimmed = 0;
 
 	wal_prepare();
 	if (frees)
@@ -83,6 +85,7 @@ store_trim(LaneReader *reader, const LanePlace *place)
 			wal_patch(wal_page(&record, metabuf, false),
 					  DATA_PAGE_START + offsetof(TopicMeta, trimmed_lane), sizeof(uint32));
 		}
+		trimmed = place->start - (RecordOffset) lane->log_start;
 		lane->log_start = place->start;
 		if (!map_is_clean(&reader->map, place->seq))
 		{
@@ -103,6 +106,12 @@ store_trim(LaneReader *reader, const LanePlace *place)
 		UnlockReleaseBuffer(metabuf);
 		UnlockRelationForExtension(rel, ExclusiveLock);
 	}
+
+	/*
+	 * As dead rows they call autovacuum, which gives back the file's free end, also
+	 * where nothing is appended any more.
+	 */
+	pgstat_update_heap_dead_tuples(rel, -(int) Min(trimmed, INT_MAX));
 	return same;
 }
 

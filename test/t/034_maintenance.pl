@@ -86,6 +86,19 @@ SELECT bool_and(age(relfrozenxid) < 300) FROM pg_class c JOIN pg_am a ON a.oid =
 is($node->safe_psql('postgres', q{SELECT count(*) FROM kept}), 10, 'and can be read');
 verify_silent($node, $_, "topic.verify('$_') is silent") for qw(brief kept locked zombie compacted);
 
+# what retention empties gives its space back, though nobody appends any more
+$node->safe_psql('postgres', q{
+ALTER SYSTEM SET autovacuum = on; ALTER SYSTEM SET autovacuum_naptime = '1s'; SELECT pg_reload_conf();
+SELECT topic.create('large', retention => NULL);
+INSERT INTO large (timestamp, value)
+SELECT now() - interval '2 hours', convert_to(repeat('old', 300), 'UTF8') FROM generate_series(1, 30000)});
+$node->poll_query_until('postgres', q{
+SELECT n_ins_since_vacuum = 0 AND n_mod_since_analyze = 0 AND n_live_tup > 0 FROM pg_stat_user_tables WHERE relname = 'large'});
+$node->safe_psql('postgres', q{SELECT topic.alter('large', retention => '1 hour')});
+ok($node->poll_query_until('postgres', q{SELECT pg_relation_size('large') < 2 * 1024 * 1024}),
+	'autovacuum comes to a topic that was emptied');
+verify_silent($node, 'large', 'which is sound');
+
 # an error in one topic is logged, and the others are served
 my $file = $node->safe_psql('postgres', q{
 SELECT topic.create('broken', retention => '1 hour'); SELECT topic.create('sound', retention => '1 hour');
