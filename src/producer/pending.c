@@ -302,14 +302,29 @@ level_xids(void)
 	}
 }
 
-/* Appends batches, the first of which has the lowest nesting level. */
+/*
+ * Appends batches, the first of which has the lowest nesting level.  A batch
+ * gets its offset before its first byte is written: if the first one has none,
+ * all are still pending as they were, and only who is to blame rolls back.
+ */
 static void
 append_batches(Relation rel, int32 partition, PendingLane *lane,
 			   AppendBatch *appends, int n, int level)
 {
 	lane->appended = true;
 	appending_level = level;
-	log_append(rel, partition, appends, n);
+	appends[0].base_offset = -1;
+	PG_TRY();
+	{
+		log_append(rel, partition, appends, n);
+	}
+	PG_CATCH();
+	{
+		if (appends[0].base_offset < 0)
+			appending_level = 0;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 }
 
 static void
@@ -408,7 +423,7 @@ pending_flush(Oid oid)
 	int			i;
 
 	check_appended_before();
-	if (OidIsValid(oid) ? !producer_has_pending(oid) : pending_batches == 0)
+	if (!producer_has_pending(oid))
 		return;
 
 	xids = level_xids();
@@ -642,6 +657,8 @@ producer_has_pending(Oid oid)
 
 	if (pending_batches == 0)
 		return false;
+	if (!OidIsValid(oid))
+		return true;
 	topic = pending_find_topic(oid);
 	return topic != NULL && topic->nbatches > 0;
 }

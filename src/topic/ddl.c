@@ -166,12 +166,24 @@ forbid_workers(QueryDesc *query)
 	MemoryContextSwitchTo(context);
 }
 
+/*
+ * Also where messages of other topics are pending: a function that the query
+ * calls may read those, and in parallel mode it is too late to append them.
+ */
+static bool
+needs_one_process(PlannedStmt *statement)
+{
+	bool		own = flush_for_query(statement);
+
+	return own || (topic_pending_hook != NULL && topic_pending_hook(InvalidOid));
+}
+
 static void
 topic_executor_start(QueryDesc *query, int eflags)
 {
 	if ((eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && !IsParallelWorker() &&
 		OidIsValid(topic_am_oid()) &&
-		flush_for_query(query->plannedstmt) &&
+		needs_one_process(query->plannedstmt) &&
 		query->plannedstmt->parallelModeNeeded)
 		forbid_workers(query);
 

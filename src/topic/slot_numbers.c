@@ -60,10 +60,27 @@ sequence_oid(const char *name)
 	return relid;
 }
 
+/*
+ * Numbers are needed at PRE_COMMIT.  By then the transaction may have been SET to READ
+ * ONLY, which forbids statements but not its end.  Should nextval fail, so does the
+ * transaction, and the next one says by itself whether it is READ ONLY.
+ */
+static int64
+next_of(Oid sequence)
+{
+	bool		read_only = XactReadOnly;
+	int64		result;
+
+	XactReadOnly = false;
+	result = nextval_internal(sequence, false);
+	XactReadOnly = read_only;
+	return result;
+}
+
 int64
 slot_new_key(void)
 {
-	return nextval_internal(sequence_oid("slot_keys"), false);
+	return next_of(sequence_oid("slot_keys"));
 }
 
 /* ---------- numbers of transactions that roll back ---------- */
@@ -137,7 +154,7 @@ new_number(void)
 		ntaken = nspare = 0;
 	numbers_of = sequence;
 
-	slot = nspare > 0 ? spare[--nspare] : nextval_internal(sequence, false);
+	slot = nspare > 0 ? spare[--nspare] : next_of(sequence);
 	if (ntaken < REMEMBERED)
 	{
 		taken[ntaken].slot = slot;

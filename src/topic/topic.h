@@ -43,7 +43,7 @@ typedef struct TopicSettings
  * What the producer room, which lies above this one, gives to it; set in
  * producer_init().  The flush hook appends the pending messages of one topic,
  * or of all (InvalidOid), before a statement reads it and before DROP, TRUNCATE
- * and rewrites; the pending hook says whether one topic has any.
+ * and rewrites; the pending hook says whether one topic, or any, has some.
  */
 typedef void (*topic_flush_hook_type) (Oid topic);
 typedef bool (*topic_pending_hook_type) (Oid topic);
