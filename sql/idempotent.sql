@@ -79,6 +79,18 @@ SELECT (topic.produce_record('three', 'first', 'd', producer_id => 'p', sequence
 SELECT value, partition FROM contents WHERE partition > 0 OR value ~ 'first|second' ORDER BY 2, log_offset;
 SELECT partition, last_sequence FROM producers WHERE topic ~ 'three' ORDER BY 1;
 
+-- SET TRANSACTION READ ONLY forbids statements that come later, not what COMMIT still has to write
+BEGIN;
+SELECT put('then READ ONLY', 'read only', 0);
+SET TRANSACTION READ ONLY;
+SELECT put('not any more', 'read only', 1);
+ROLLBACK;
+BEGIN;
+SELECT put('then READ ONLY', 'read only', 0);
+SET TRANSACTION READ ONLY;
+COMMIT;
+SELECT producer_id, last_sequence FROM producers WHERE producer_id = 'read only';
+
 -- what rolls back has not been
 BEGIN;
 SELECT put('gone', 'r', 0);

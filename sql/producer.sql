@@ -238,6 +238,39 @@ CREATE CONSTRAINT TRIGGER tell AFTER INSERT ON orders DEFERRABLE INITIALLY DEFER
 INSERT INTO orders VALUES (1), (2);
 SELECT text_of(value) FROM loop WHERE partition = 1 ORDER BY log_offset;
 
+-- an append that fails before it has begun is no concern of what was produced before the savepoint
+TRUNCATE loop;
+BEGIN;
+SELECT (topic.produce('loop', 'outer 1', partition => 0)).partition;
+SAVEPOINT s;
+SELECT (topic.produce('loop', 'inner', partition => 0, expected_offset => 1000000)).partition;
+\set VERBOSITY sqlstate
+SELECT count(*) FROM loop;
+\set VERBOSITY default
+ROLLBACK TO s;
+SELECT (topic.produce('loop', 'outer 2', partition => 0)).partition;
+COMMIT;
+SELECT text_of(value) FROM loop ORDER BY log_offset;
+
+-- a parallel query whose function reads the topic, which has pending messages
+CREATE TABLE many AS SELECT g FROM generate_series(1, 1000) AS g;
+CREATE FUNCTION pending_seen(int) RETURNS bigint PARALLEL SAFE LANGUAGE plpgsql AS
+	'BEGIN RETURN (SELECT count(*) FROM producer_test.loop); END';
+ALTER TABLE many SET (parallel_workers = 2);
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+BEGIN;
+SELECT (topic.produce('loop', 'pending', partition => 0)).partition;
+SELECT min(pending_seen(g)), max(pending_seen(g)) FROM many WHERE g < 20;
+SELECT min(pending_seen(g)), max(pending_seen(g)) FROM many WHERE g < 20;
+COMMIT;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+RESET max_parallel_workers_per_gather;
+
 -- restoring: explicit offsets
 SELECT topic.create('restored');
 INSERT INTO restored (partition, log_offset, timestamp, value)
