@@ -85,6 +85,12 @@ SELECT count(DISTINCT (topic.produce('three', 'v', 'key')).partition) FROM gener
 SELECT count(DISTINCT (topic.produce('three', 'v')).partition) FROM generate_series(1, 100);
 SELECT count(DISTINCT (topic.produce('three', repeat('v', 1000))).partition) FROM generate_series(1, 1000);
 TRUNCATE three;
+-- nor do many topics by turns disturb each other
+CREATE SCHEMA producer_turns;
+SELECT count(topic.create('producer_turns.t' || g, 3)) FROM generate_series(1, 30) AS g;
+SELECT count(topic.produce('producer_turns.t' || g, 'v')) FROM generate_series(1, 10), generate_series(1, 30) AS g;
+SELECT count(*) FROM topic.last_produced();
+DROP SCHEMA producer_turns CASCADE;
 
 -- INSERT
 INSERT INTO one (value) VALUES ('inserted') RETURNING partition, log_offset, timestamp > '2020-01-01' AS now, value;
