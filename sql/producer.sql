@@ -258,6 +258,29 @@ SELECT (topic.produce('loop', 'outer 2', partition => 0)).partition;
 COMMIT;
 SELECT text_of(value) FROM loop ORDER BY log_offset;
 
+-- a STABLE function in the query that produces sees what earlier commands have produced, and only that
+TRUNCATE loop;
+CREATE FUNCTION stable_values() RETURNS text STABLE LANGUAGE sql AS
+	'SELECT string_agg(producer_test.text_of(value), '' '' ORDER BY log_offset) FROM producer_test.loop';
+CREATE FUNCTION produce_twice(value text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM topic.produce('producer_test.loop', value, partition => 0, headers => '{"h": "v"}');
+	PERFORM topic.produce('producer_test.loop', value || '!', partition => 0, event_time => '2020-01-01 00:00:00+00');
+	RETURN value;
+END
+$$;
+BEGIN;
+SELECT (topic.produce('loop', 'a', partition => 0)).partition;
+SELECT (topic.produce('loop', 'b', partition => 0)).partition;
+SELECT produce_twice('c'), stable_values(), produce_twice('d'), stable_values();
+SELECT stable_values();
+SAVEPOINT s;
+SELECT (topic.produce('loop', 'gone', partition => 0)).partition, stable_values();
+ROLLBACK TO s;
+COMMIT;
+SELECT log_offset - min(log_offset) OVER () AS log_offset, text_of(value), headers IS NULL AS plain, timestamp < '2021-01-01' AS old
+	FROM loop ORDER BY log_offset;
+
 -- a parallel query whose function reads the topic, which has pending messages
 CREATE TABLE many AS SELECT g FROM generate_series(1, 1000) AS g;
 CREATE FUNCTION pending_seen(int) RETURNS bigint PARALLEL SAFE LANGUAGE plpgsql AS

@@ -31,6 +31,7 @@
 #include "producer/sticky.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #define BATCH_INITIAL_BYTES		512
@@ -71,7 +72,7 @@ static int	appending_level;
 
 static PendingBatch *
 make_batch(PendingTopic *topic, PendingLane *lane, int level,
-		   bool log_append_time, int64 record_bytes)
+		   bool log_append_time, CommandId cid, int64 record_bytes)
 {
 	Size		capacity = Max(BATCH_INITIAL_BYTES,
 							   BATCH_RESERVED_BYTES + record_bytes);
@@ -89,6 +90,10 @@ make_batch(PendingTopic *topic, PendingLane *lane, int level,
 	batch_init(&batch->batch, data, (uint32) capacity, 0);
 	batch->topic = topic;
 	batch->level = level;
+	batch->cid = cid;
+	batch->spans = NULL;
+	batch->nspans = 0;
+	batch->spans_size = 0;
 	batch->log_append_time = log_append_time;
 	batch->expected_offset = -1;
 	dlist_push_tail(level_list(&levels, pending_lanes_context(), level),
@@ -112,6 +117,8 @@ drop_batch(PendingBatch *batch)
 		spare = batch->batch.data;
 	else
 		pfree(batch->batch.data);
+	if (batch->spans != NULL)
+		pfree(batch->spans);
 	pfree(batch);
 }
 
@@ -142,19 +149,36 @@ reserve_bytes(Batch *batch, int64 bytes)
 	batch->capacity = (uint32) capacity;
 }
 
+/* Takes the next of a batch's records. */
 static void
-copy_record(Batch *to, int64 timestamp, const DecodedRecord *record)
+next_record(const char **from, size_t *left, DecodedRecord *record)
 {
+	int64		size = record_take(*from, *left, record);
+
+	if (size <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("invalid message in the produce buffer")));
+	*from += size;
+	*left -= size;
+}
+
+static void
+copy_record(Batch *to, int64 base_timestamp, const char **from, size_t *left)
+{
+	DecodedRecord record;
 	RecordHeader *headers = NULL;
-	RecordBytes rest = record->headers;
+	RecordBytes rest;
 	int			i;
 
-	if (record->nheaders > 0)
-		headers = palloc(record->nheaders * sizeof(RecordHeader));
-	for (i = 0; i < record->nheaders; i++)
+	next_record(from, left, &record);
+	rest = record.headers;
+	if (record.nheaders > 0)
+		headers = palloc(record.nheaders * sizeof(RecordHeader));
+	for (i = 0; i < record.nheaders; i++)
 		(void) record_next_header(&rest, &headers[i]);
-	batch_add(to, timestamp, (int32) to->next_offset_delta,
-			  record->key, record->value, headers, record->nheaders);
+	batch_add(to, base_timestamp + record.timestamp_delta, (int32) to->next_offset_delta,
+			  record.key, record.value, headers, record.nheaders);
 	if (headers != NULL)
 		pfree(headers);
 }
@@ -175,7 +199,7 @@ join_last(PendingLane *lane, PendingBatch *last)
 	size_t		left;
 	const char *from = batch_records(&last->batch, &left);
 	int64		bytes = left + (int64) last->batch.count * JOIN_BYTES_PER_RECORD;
-	DecodedRecord record;
+	uint32		count = previous->batch.count;
 
 	if (previous->level != last->level ||
 		previous->log_append_time != last->log_append_time ||
@@ -185,22 +209,75 @@ join_last(PendingLane *lane, PendingBatch *last)
 	reserve_bytes(&previous->batch, bytes);
 	if (last->expected_offset >= 0)
 		expect_offset(previous, last->expected_offset);
+	for (int i = 0; i < last->nspans; i++)
+		pending_note_command(previous, count + last->spans[i].first, last->spans[i].cid);
+	if (last->nspans == 0)
+		pending_note_command(previous, count, last->cid);
 	while (left > 0)
-	{
-		int64		size = record_length(from, left);
-
-		if (size <= 0 || size > left || !record_decode(from, size, &record))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("invalid message in the produce buffer")));
-		copy_record(&previous->batch,
-					last->batch.base_timestamp + record.timestamp_delta, &record);
-		from += size;
-		left -= size;
-	}
-	previous->cid = Max(previous->cid, last->cid);
+		copy_record(&previous->batch, last->batch.base_timestamp, &from, &left);
 	drop_batch(last);
 	return previous;
+}
+
+/*
+ * keep_older: a batch keeps its first messages only; those after them go into
+ * a batch of their own.
+ */
+static void
+keep_older(PendingLane *lane, PendingBatch *batch, uint32 kept, CommandId cid)
+{
+	PendingBatch *newer;
+	Batch		older = batch->batch;
+	size_t		left;
+	const char *from = batch_records(&batch->batch, &left);
+
+	older.min_timestamp = older.max_timestamp = older.base_timestamp;
+	for (older.count = 0; older.count < kept; older.count++)
+	{
+		DecodedRecord record;
+		int64		timestamp;
+
+		next_record(&from, &left, &record);
+		timestamp = older.base_timestamp + record.timestamp_delta;
+		older.min_timestamp = Min(older.min_timestamp, timestamp);
+		older.max_timestamp = Max(older.max_timestamp, timestamp);
+		older.next_offset_delta = (uint64) record.offset_delta + 1;
+	}
+	older.length = (uint32) (from - older.data);
+
+	newer = make_batch(batch->topic, lane, batch->level, batch->log_append_time, batch->cid,
+					   left + (int64) (batch->batch.count - kept) * JOIN_BYTES_PER_RECORD);
+	dlist_delete(&newer->lane_node);
+	dlist_insert_after(&batch->lane_node, &newer->lane_node);
+	while (left > 0)
+		copy_record(&newer->batch, older.base_timestamp, &from, &left);
+	if (batch->expected_offset >= 0)
+		newer->expected_offset = batch->expected_offset + older.next_offset_delta;
+	batch->batch = older;
+	batch->cid = cid;
+	batch->nspans = 0;
+}
+
+/*
+ * split_for_snapshot: in the log a batch has the command of its newest message.
+ * A statement that reads may have begun before that command, such as a STABLE
+ * function in the query that produces; it has to see the older messages.
+ */
+static void
+split_for_snapshot(PendingLane *lane, CommandId curcid)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &lane->batches)
+	{
+		PendingBatch *batch = dlist_container(PendingBatch, lane_node, iter.cur);
+		int			n = 0;
+
+		while (n < batch->nspans && batch->spans[n].cid < curcid)
+			n++;
+		if (n > 0 && n < batch->nspans)
+			keep_older(lane, batch, batch->spans[n].first, batch->spans[n - 1].cid);
+	}
 }
 
 /* The batch of a lane that may take one more message, or NULL. */
@@ -338,6 +415,8 @@ flush_lane(Relation rel, int32 partition, PendingLane *lane,
 	int			n = 0;
 	int			i;
 
+	if (ActiveSnapshotSet())
+		split_for_snapshot(lane, GetActiveSnapshot()->curcid);
 	dlist_foreach(iter, &lane->batches)
 		n++;
 	if (n > APPENDS_ON_STACK)
@@ -470,7 +549,7 @@ pending_add(PendingTopic *topic, int32 partition, const Message *message,
 	{
 		size = message_record_size(NULL, message);
 		if (size >= 0)
-			batch = make_batch(topic, lane, level, log_append_time, size);
+			batch = make_batch(topic, lane, level, log_append_time, cid, size);
 	}
 	if (size < 0)
 		ereport(ERROR,
@@ -481,10 +560,10 @@ pending_add(PendingTopic *topic, int32 partition, const Message *message,
 	reserve_bytes(&batch->batch, size);
 	if (message->expects)
 		expect_offset(batch, message->expected_offset);
+	pending_note_command(batch, batch->batch.count, cid);
 	batch_add(&batch->batch, message->timestamp,
 			  (int32) batch->batch.next_offset_delta,
 			  message->key, message->value, message->headers, message->nheaders);
-	batch->cid = cid;
 
 	if (unlikely(pending_bytes > (int64) produce_buffer * 1024))
 	{

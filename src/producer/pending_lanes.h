@@ -14,6 +14,13 @@
 #include "producer/pending.h"
 #include "producer/produced.h"
 
+/* Messages of a batch, from the first of these on, that one command produced. */
+typedef struct CommandSpan
+{
+	uint32		first;
+	CommandId	cid;
+} CommandSpan;
+
 typedef struct PendingBatch
 {
 	Batch		batch;
@@ -22,6 +29,9 @@ typedef struct PendingBatch
 	PendingTopic *topic;
 	int			level;			/* nesting level of its subtransaction */
 	CommandId	cid;			/* of the newest message */
+	CommandSpan *spans;			/* NULL if all messages have that */
+	int			nspans;
+	int			spans_size;
 	bool		log_append_time;
 	RecordOffset expected_offset;	/* of its first message; -1: any */
 } PendingBatch;
@@ -61,6 +71,16 @@ extern PendingTopic *pending_find_topic(Oid oid);
 
 /* By OID, from 0 on; NULL behind the last. */
 extern PendingTopic *pending_topic_at(int i);
+
+/* The messages of a batch from the given one on are another command's. */
+extern void pending_new_command(PendingBatch *batch, uint32 first, CommandId cid);
+
+static inline void
+pending_note_command(PendingBatch *batch, uint32 first, CommandId cid)
+{
+	if (unlikely(batch->cid != cid))
+		pending_new_command(batch, first, cid);
+}
 
 /* The lane; it is known from now on. */
 extern PendingLane *pending_lane(PendingTopic *topic, int32 partition);
