@@ -332,6 +332,13 @@ INSERT INTO restored (partition, value) VALUES (0, 'allowed');
 INSERT INTO restored (partition, log_offset, value) VALUES (0, 400, 'x');
 RESET ROLE;
 
+-- the next user of a pooled connection has produced nothing
+SELECT count(*) > 0 AS known FROM topic.last_produced();
+DISCARD ALL;
+SELECT count(*) FROM topic.last_produced();
+SET client_min_messages = warning;
+SET search_path = producer_test, public;
+
 -- all of it is sound
 SELECT t, v FROM (VALUES ('one'), ('three'), ('compacted'), ('stamped'), ('small'), ('loop'), ('gone'), ('restored')) AS n (t), topic.verify(t) AS v;
 DROP SCHEMA producer_test CASCADE;

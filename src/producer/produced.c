@@ -15,6 +15,7 @@
 #include "producer/levels.h"
 #include "producer/produced.h"
 #include "stats/stats.h"
+#include "tcop/utility.h"
 #include "topic/topic.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -244,6 +245,43 @@ produced_count(void)
 	}
 	stats_add_in(topic, &sum);
 }
+
+/* ---------- DISCARD ALL ---------- */
+
+static ProcessUtility_hook_type next_process_utility = NULL;
+
+/* The next user of a pooled connection has produced nothing yet. */
+static void
+produced_process_utility(PlannedStmt *planned, const char *query_string,
+						 bool read_only_tree, ProcessUtilityContext context,
+						 ParamListInfo params, QueryEnvironment *environment,
+						 DestReceiver *dest, QueryCompletion *completion)
+{
+	bool		discards_all = IsA(planned->utilityStmt, DiscardStmt) &&
+		((DiscardStmt *) planned->utilityStmt)->target == DISCARD_ALL;
+
+	if (next_process_utility)
+		next_process_utility(planned, query_string, read_only_tree, context, params,
+							 environment, dest, completion);
+	else
+		standard_ProcessUtility(planned, query_string, read_only_tree, context, params,
+								environment, dest, completion);
+
+	if (discards_all && committed != NULL)
+	{
+		pfree(committed);
+		committed = NULL;
+	}
+}
+
+void
+produced_init(void)
+{
+	next_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = produced_process_utility;
+}
+
+/* ---------- topic.last_produced() ---------- */
 
 #define PRODUCED_RANGE_NATTS	4
 

@@ -45,4 +45,7 @@ extern void produced_at_eoxact(void);
 /* Counts what stays in the log now.  Cannot fail. */
 extern void produced_count(void);
 
+/* The hook of DISCARD ALL. */
+extern void produced_init(void);
+
 #endif							/* PGTOPIC_PRODUCER_PRODUCED_H */

@@ -12,6 +12,7 @@
 #include "producer/idempotence.h"
 #include "producer/insert.h"
 #include "producer/pending.h"
+#include "producer/produced.h"
 #include "producer/producer.h"
 #include "producer/producer_states.h"
 #include "topic/topic.h"
@@ -20,6 +21,7 @@ void
 producer_init(void)
 {
 	pending_init();
+	produced_init();
 	producer_states_init();
 	idempotence_init();
 	log_insert_handler = insert_rows;
