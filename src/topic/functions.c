@@ -10,9 +10,11 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "acl/acl.h"
 #include "catalog/namespace.h"
+#include "common/hashfn.h"
 #include "compat.h"
 #include "errors.h"
 #include "fmgr.h"
@@ -20,10 +22,13 @@
 #include "log/log.h"
 #include "miscadmin.h"
 #include "parser/parser.h"
+#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "topic/internal.h"
+#include "topic/tables.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/varlena.h"
@@ -146,6 +151,25 @@ execute_create_table(RangeVar *name)
 	run_utility(sql.data);
 }
 
+/*
+ * Whoever creates a topic of the same name at the same time waits here, and then
+ * sees what there is.  As instances of one application do that start together:
+ * CREATE TABLE would tell the second one of a duplicate key in a catalog.
+ */
+static void
+lock_new_name(Oid schema, const char *name)
+{
+	Relation	settings = table_of_room_open("settings", AccessShareLock);
+	uint64		hash = hash_bytes_extended((const unsigned char *) name, strlen(name), schema);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationGetRelid(settings),
+					   (uint32) hash, (uint16) (hash >> 32));
+	table_close(settings, NoLock);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	AcceptInvalidationMessages();
+}
+
 /* The relation is there already: a notice or an error. */
 static Oid
 report_existing(Oid existing, const char *name, bool if_not_exists)
@@ -192,6 +216,11 @@ pgtopic_create(PG_FUNCTION_ARGS)
 		settings_set_unlimited_retention(&change);
 
 	schema = RangeVarGetAndCheckCreationNamespace(name, NoLock, &relid);
+	if (!OidIsValid(relid))
+	{
+		lock_new_name(schema, name->relname);
+		relid = get_relname_relid(name->relname, schema);
+	}
 	if (OidIsValid(relid))
 		PG_RETURN_OID(report_existing(relid, name->relname, if_not_exists));
 
