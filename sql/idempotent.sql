@@ -20,6 +20,7 @@ SELECT topic.produce('one', 'v', partition => 0, producer_epoch => 1);
 SELECT topic.produce('one', 'v', producer_id => 'p', sequence => 0);
 SELECT topic.produce('three', 'v', expected_offset => 0);
 SELECT topic.produce('one', 'v', partition => 0, expected_offset => -1);
+SELECT topic.produce_batch('one', '{a,b}', partition => 0, expected_offset => 9223372036854775806);
 SELECT put('v', '', 0);
 SELECT put('v', repeat('x', 256), 0);
 SELECT put('v', 'p', -1);

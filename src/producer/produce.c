@@ -401,6 +401,10 @@ produce_many(FunctionCallInfo fcinfo, const char *function, ValueBytes bytes_of,
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("\"%s\" must not be null", "messages")));
+	if (conditions.expects && conditions.expected_offset > PG_INT64_MAX - messages.n)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("expected_offset is out of range")));
 	keys = array_argument(fcinfo, 2, "keys", &messages);
 	headers = array_argument(fcinfo, headers_arg, "headers", &messages);
 
