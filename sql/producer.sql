@@ -277,6 +277,12 @@ SELECT stable_values();
 SAVEPOINT s;
 SELECT (topic.produce('loop', 'gone', partition => 0)).partition, stable_values();
 ROLLBACK TO s;
+-- also where the buffer fills up on the way
+SET LOCAL pgtopic.produce_buffer = '64kB';
+SELECT (topic.produce('loop', 'e', partition => 0)).partition;
+SAVEPOINT s;
+SELECT length(produce_twice(repeat('f', 40000))), stable_values();
+ROLLBACK TO s;
 COMMIT;
 SELECT log_offset - min(log_offset) OVER () AS log_offset, text_of(value), headers IS NULL AS plain, timestamp < '2021-01-01' AS old
 	FROM loop ORDER BY log_offset;

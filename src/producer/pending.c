@@ -21,6 +21,7 @@
 #include "access/subtrans.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "executor/execdesc.h"
 #include "lib/ilist.h"
 #include "notify/notify.h"
 #include "producer/levels.h"
@@ -29,8 +30,10 @@
 #include "producer/produced.h"
 #include "producer/producer.h"
 #include "producer/sticky.h"
+#include "tcop/pquery.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
@@ -280,6 +283,21 @@ split_for_snapshot(PendingLane *lane, CommandId curcid)
 	}
 }
 
+/*
+ * The reader is the one that the append is made for, or one that comes later in the
+ * user's query, where a function that it called has filled the buffer.
+ */
+static void
+split_for_readers(PendingLane *lane)
+{
+	const QueryDesc *query = ActivePortal != NULL ? ActivePortal->queryDesc : NULL;
+
+	if (ActiveSnapshotSet())
+		split_for_snapshot(lane, GetActiveSnapshot()->curcid);
+	if (query != NULL && query->snapshot != NULL)
+		split_for_snapshot(lane, query->snapshot->curcid);
+}
+
 /* The batch of a lane that may take one more message, or NULL. */
 static PendingBatch *
 open_batch(PendingLane *lane, int level, bool log_append_time)
@@ -415,8 +433,7 @@ flush_lane(Relation rel, int32 partition, PendingLane *lane,
 	int			n = 0;
 	int			i;
 
-	if (ActiveSnapshotSet())
-		split_for_snapshot(lane, GetActiveSnapshot()->curcid);
+	split_for_readers(lane);
 	dlist_foreach(iter, &lane->batches)
 		n++;
 	if (n > APPENDS_ON_STACK)
