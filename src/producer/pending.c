@@ -222,13 +222,11 @@ join_last(PendingLane *lane, PendingBatch *last)
 	return previous;
 }
 
-/*
- * keep_older: a batch keeps its first messages only; those after them go into
- * a batch of their own.
- */
+/* A batch keeps what its first commands produced; the rest gets one of its own. */
 static void
-keep_older(PendingLane *lane, PendingBatch *batch, uint32 kept, CommandId cid)
+keep_older(PendingLane *lane, PendingBatch *batch, int nspans)
 {
+	uint32		kept = batch->spans[nspans].first;
 	PendingBatch *newer;
 	Batch		older = batch->batch;
 	size_t		left;
@@ -248,7 +246,8 @@ keep_older(PendingLane *lane, PendingBatch *batch, uint32 kept, CommandId cid)
 	}
 	older.length = (uint32) (from - older.data);
 
-	newer = make_batch(batch->topic, lane, batch->level, batch->log_append_time, batch->cid,
+	newer = make_batch(batch->topic, lane, batch->level, batch->log_append_time,
+					   batch->spans[nspans].cid,
 					   left + (int64) (batch->batch.count - kept) * JOIN_BYTES_PER_RECORD);
 	dlist_delete(&newer->lane_node);
 	dlist_insert_after(&batch->lane_node, &newer->lane_node);
@@ -256,9 +255,11 @@ keep_older(PendingLane *lane, PendingBatch *batch, uint32 kept, CommandId cid)
 		copy_record(&newer->batch, older.base_timestamp, &from, &left);
 	if (batch->expected_offset >= 0)
 		newer->expected_offset = batch->expected_offset + older.next_offset_delta;
+	for (int i = nspans; i < batch->nspans; i++)
+		pending_note_command(newer, batch->spans[i].first - kept, batch->spans[i].cid);
 	batch->batch = older;
-	batch->cid = cid;
-	batch->nspans = 0;
+	batch->cid = batch->spans[nspans - 1].cid;
+	batch->nspans = nspans;
 }
 
 /*
@@ -279,7 +280,7 @@ split_for_snapshot(PendingLane *lane, CommandId curcid)
 		while (n < batch->nspans && batch->spans[n].cid < curcid)
 			n++;
 		if (n > 0 && n < batch->nspans)
-			keep_older(lane, batch, batch->spans[n].first, batch->spans[n - 1].cid);
+			keep_older(lane, batch, n);
 	}
 }
 
