@@ -154,7 +154,10 @@ database_to_hold(Node *statement)
 	const char *name = database_to_leave(statement);
 	Oid			database = name != NULL ? get_database_oid(name, true) : InvalidOid;
 
-	if (!OidIsValid(database) || database == MyDatabaseId)
+	if (!OidIsValid(database))
+		return InvalidOid;
+	/* one's own can be copied only */
+	if (database == MyDatabaseId && !IsA(statement, CreatedbStmt))
 		return InvalidOid;
 	if (IsA(statement, CreatedbStmt) ? may_create_databases() :
 		database_ownercheck(database, GetUserId()))

@@ -79,6 +79,9 @@ homes_are($node, 'one,postgres', 'and it is back');
 # In nobody's way.
 runs('CREATE DATABASE three TEMPLATE one', 'CREATE DATABASE ... TEMPLATE');
 homes_are($node, 'one,postgres', 'the template has its worker again');
+is($node->psql('one', 'CREATE DATABASE self TEMPLATE one'), 0, 'and of the database where one is');
+$node->safe_psql('one', 'DROP DATABASE self');
+homes_are($node, 'one,postgres', 'it has its worker again');
 runs('ALTER DATABASE one RENAME TO uno', 'ALTER DATABASE ... RENAME');
 homes_are($node, 'postgres,uno', 'a worker under the new name');
 mkdir $node->basedir . '/space';
