@@ -203,6 +203,7 @@ join_last(PendingLane *lane, PendingBatch *last)
 	const char *from = batch_records(&last->batch, &left);
 	int64		bytes = left + (int64) last->batch.count * JOIN_BYTES_PER_RECORD;
 	uint32		count = previous->batch.count;
+	PendingBatch before;
 
 	if (previous->level != last->level ||
 		previous->log_append_time != last->log_append_time ||
@@ -210,14 +211,28 @@ join_last(PendingLane *lane, PendingBatch *last)
 		return last;
 
 	reserve_bytes(&previous->batch, bytes);
-	if (last->expected_offset >= 0)
-		expect_offset(previous, last->expected_offset);
-	for (int i = 0; i < last->nspans; i++)
-		pending_note_command(previous, count + last->spans[i].first, last->spans[i].cid);
-	if (last->nspans == 0)
-		pending_note_command(previous, count, last->cid);
-	while (left > 0)
-		copy_record(&previous->batch, last->batch.base_timestamp, &from, &left);
+	before = *previous;
+	PG_TRY();
+	{
+		if (last->expected_offset >= 0)
+			expect_offset(previous, last->expected_offset);
+		for (int i = 0; i < last->nspans; i++)
+			pending_note_command(previous, count + last->spans[i].first, last->spans[i].cid);
+		if (last->nspans == 0)
+			pending_note_command(previous, count, last->cid);
+		while (left > 0)
+			copy_record(&previous->batch, last->batch.base_timestamp, &from, &left);
+	}
+	PG_CATCH();
+	{
+		/* memory: the transaction may go on behind a savepoint, with each message once */
+		previous->batch = before.batch;
+		previous->cid = before.cid;
+		previous->nspans = before.nspans;
+		previous->expected_offset = before.expected_offset;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	drop_batch(last);
 	return previous;
 }
@@ -251,12 +266,21 @@ keep_older(PendingLane *lane, PendingBatch *batch, int nspans)
 					   left + (int64) (batch->batch.count - kept) * JOIN_BYTES_PER_RECORD);
 	dlist_delete(&newer->lane_node);
 	dlist_insert_after(&batch->lane_node, &newer->lane_node);
-	while (left > 0)
-		copy_record(&newer->batch, older.base_timestamp, &from, &left);
+	PG_TRY();
+	{
+		while (left > 0)
+			copy_record(&newer->batch, older.base_timestamp, &from, &left);
+		for (int i = nspans; i < batch->nspans; i++)
+			pending_note_command(newer, batch->spans[i].first - kept, batch->spans[i].cid);
+	}
+	PG_CATCH();
+	{
+		drop_batch(newer);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	if (batch->expected_offset >= 0)
 		newer->expected_offset = batch->expected_offset + older.next_offset_delta;
-	for (int i = nspans; i < batch->nspans; i++)
-		pending_note_command(newer, batch->spans[i].first - kept, batch->spans[i].cid);
 	batch->batch = older;
 	batch->cid = batch->spans[nspans - 1].cid;
 	batch->nspans = nspans;
