@@ -187,6 +187,45 @@ copy_record(Batch *to, int64 base_timestamp, const char **from, size_t *left)
 }
 
 /*
+ * move_messages: the messages of a batch from one on, whose record is at "at",
+ * with their commands, to another batch.  All of them or, when memory is short,
+ * none: behind a savepoint the transaction may go on, with each message once.
+ */
+static pg_noinline void
+move_messages(PendingBatch *to, const PendingBatch *from, uint32 first,
+			  const char *at, size_t left)
+{
+	PendingBatch before = *to;
+
+	PG_TRY();
+	{
+		const char *next = at;
+		size_t		rest = left;
+
+		if (from->nspans == 0)
+			pending_note_command(to, before.batch.count, from->cid);
+		for (int i = 0; i < from->nspans; i++)
+		{
+			if (from->spans[i].first >= first)
+				pending_note_command(to, before.batch.count + from->spans[i].first - first,
+									 from->spans[i].cid);
+		}
+		while (rest > 0)
+			copy_record(&to->batch, from->batch.base_timestamp, &next, &rest);
+	}
+	PG_CATCH();
+	{
+		to->batch = before.batch;
+		to->cid = before.cid;
+		to->nspans = before.nspans;
+		if (before.batch.count == 0)
+			drop_batch(to);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+/*
  * join_last: a lane's last batch goes into the one before it if they are of
  * the same subtransaction by now.  So that a loop with a savepoint around
  * every message makes one batch and not one for each.  Done when the lane is
@@ -200,10 +239,9 @@ join_last(PendingLane *lane, PendingBatch *last)
 											 dlist_prev_node(&lane->batches,
 															 &last->lane_node));
 	size_t		left;
-	const char *from = batch_records(&last->batch, &left);
+	const char *at = batch_records(&last->batch, &left);
 	int64		bytes = left + (int64) last->batch.count * JOIN_BYTES_PER_RECORD;
-	uint32		count = previous->batch.count;
-	PendingBatch before;
+	uint64		next = previous->batch.next_offset_delta;
 
 	if (previous->level != last->level ||
 		previous->log_append_time != last->log_append_time ||
@@ -211,28 +249,9 @@ join_last(PendingLane *lane, PendingBatch *last)
 		return last;
 
 	reserve_bytes(&previous->batch, bytes);
-	before = *previous;
-	PG_TRY();
-	{
-		if (last->expected_offset >= 0)
-			expect_offset(previous, last->expected_offset);
-		for (int i = 0; i < last->nspans; i++)
-			pending_note_command(previous, count + last->spans[i].first, last->spans[i].cid);
-		if (last->nspans == 0)
-			pending_note_command(previous, count, last->cid);
-		while (left > 0)
-			copy_record(&previous->batch, last->batch.base_timestamp, &from, &left);
-	}
-	PG_CATCH();
-	{
-		/* memory: the transaction may go on behind a savepoint, with each message once */
-		previous->batch = before.batch;
-		previous->cid = before.cid;
-		previous->nspans = before.nspans;
-		previous->expected_offset = before.expected_offset;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	move_messages(previous, last, 0, at, left);
+	if (last->expected_offset >= 0)
+		previous->expected_offset = last->expected_offset - next;
 	drop_batch(last);
 	return previous;
 }
@@ -245,7 +264,7 @@ keep_older(PendingLane *lane, PendingBatch *batch, int nspans)
 	PendingBatch *newer;
 	Batch		older = batch->batch;
 	size_t		left;
-	const char *from = batch_records(&batch->batch, &left);
+	const char *at = batch_records(&batch->batch, &left);
 
 	older.min_timestamp = older.max_timestamp = older.base_timestamp;
 	for (older.count = 0; older.count < kept; older.count++)
@@ -253,32 +272,20 @@ keep_older(PendingLane *lane, PendingBatch *batch, int nspans)
 		DecodedRecord record;
 		int64		timestamp;
 
-		next_record(&from, &left, &record);
+		next_record(&at, &left, &record);
 		timestamp = older.base_timestamp + record.timestamp_delta;
 		older.min_timestamp = Min(older.min_timestamp, timestamp);
 		older.max_timestamp = Max(older.max_timestamp, timestamp);
 		older.next_offset_delta = (uint64) record.offset_delta + 1;
 	}
-	older.length = (uint32) (from - older.data);
+	older.length = (uint32) (at - older.data);
 
 	newer = make_batch(batch->topic, lane, batch->level, batch->log_append_time,
 					   batch->spans[nspans].cid,
 					   left + (int64) (batch->batch.count - kept) * JOIN_BYTES_PER_RECORD);
 	dlist_delete(&newer->lane_node);
 	dlist_insert_after(&batch->lane_node, &newer->lane_node);
-	PG_TRY();
-	{
-		while (left > 0)
-			copy_record(&newer->batch, older.base_timestamp, &from, &left);
-		for (int i = nspans; i < batch->nspans; i++)
-			pending_note_command(newer, batch->spans[i].first - kept, batch->spans[i].cid);
-	}
-	PG_CATCH();
-	{
-		drop_batch(newer);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	move_messages(newer, batch, kept, at, left);
 	if (batch->expected_offset >= 0)
 		newer->expected_offset = batch->expected_offset + older.next_offset_delta;
 	batch->batch = older;
