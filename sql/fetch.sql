@@ -57,6 +57,15 @@ SELECT value FROM topic.fetch('events', 0, 0) WHERE log_offset > 2;
 SELECT count(*) FROM topic.fetch('events', 0, 0) WHERE key IS NULL;
 SELECT DISTINCT topic FROM topic.fetch('events', 0, 0);
 
+-- its rows have the columns that are used, in the order of the select list
+SELECT value, log_offset, value AS again, key FROM topic.fetch_text('events', 0, 0) WHERE partition = 0 AND key <> 'k0';
+SELECT length(value) + log_offset AS sum, value FROM topic.fetch_text('events', 0, 0, 2) ORDER BY key DESC NULLS FIRST;
+SELECT 1 AS one FROM topic.fetch('events', 0, 0, 2);
+SELECT value FROM topic.fetch_text('events', 0, 0, 2) UNION ALL SELECT topic FROM topic.fetch_text('events', 0, 0, 1);
+SELECT key, count(*), row_number() OVER (ORDER BY key) FROM topic.fetch_text('events', 0, 0) GROUP BY key HAVING max(log_offset) > 1 ORDER BY key;
+SELECT a.value, b.log_offset, a.log_offset FROM topic.fetch_text('events', 0, 0, 2) a LEFT JOIN topic.fetch_text('events', 0, 1, 1) b USING (key) ORDER BY 3;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT value, log_offset FROM topic.fetch_text('events', 0, 0) WHERE key = 'k3';
+
 -- read again by a join, and with other arguments
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;

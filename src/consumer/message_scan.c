@@ -37,6 +37,9 @@
 #define MAX_SOURCES		4
 #define MAX_ARGS		8
 
+/* custom_private: format, whether key and value are used, then the columns */
+#define MESSAGE_SCAN_COLUMNS	3
+
 /* A source, and its entry points as PostgreSQL wants them: by name. */
 typedef struct RegisteredSource
 {
@@ -55,6 +58,8 @@ typedef struct MessageScanState
 	MessageFormat format;
 	bool		want_key;
 	bool		want_value;
+	int			ncolumns;		/* of the scan's rows */
+	int			columns[MESSAGE_NATTS]; /* of a message that they are, from 0 */
 	MemoryContext context;		/* of the call; NULL = none is under way */
 	void	   *rows;
 } MessageScanState;
@@ -200,11 +205,47 @@ message_set_rel_pathlist(PlannerInfo *root, RelOptInfo *rel, Index rti,
 	add_path(rel, &path->path);
 }
 
-/* Whether the plan uses a column, of the seven that every format has. */
-static bool
-column_used(Bitmapset *attnos, int attno)
+/* A column that the plan uses is one of the scan's rows, once. */
+static void
+use_column(CustomScan *scan, Var *var)
 {
-	return bms_is_member(attno - FirstLowInvalidHeapAttributeNumber, attnos);
+	ListCell   *lc;
+
+	foreach(lc, scan->custom_scan_tlist)
+	{
+		if (((Var *) lfirst_node(TargetEntry, lc)->expr)->varattno == var->varattno)
+			return;
+	}
+	scan->custom_scan_tlist =
+		lappend(scan->custom_scan_tlist,
+				makeTargetEntry((Expr *) copyObject(var),
+								list_length(scan->custom_scan_tlist) + 1, NULL, false));
+	scan->custom_private = lappend_int(scan->custom_private, var->varattno - 1);
+}
+
+/*
+ * The scan's rows have the columns that are used, in the order of the target list:
+ * so they mostly are what the scan returns, and nothing has to be projected.
+ */
+static void
+use_columns(CustomScan *scan, RelOptInfo *rel, List *exprs)
+{
+	List	   *vars = pull_var_clause((Node *) exprs, PVC_RECURSE_PLACEHOLDERS |
+									   PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS);
+	ListCell   *lc;
+
+	foreach(lc, vars)
+	{
+		if (lfirst_node(Var, lc)->varno == rel->relid)
+			use_column(scan, lfirst_node(Var, lc));
+	}
+}
+
+static bool
+column_used(CustomScan *scan, int attno)
+{
+	return list_member_int(list_copy_tail(scan->custom_private, MESSAGE_SCAN_COLUMNS),
+						   attno - 1);
 }
 
 /* From the methods of a path or plan back to the source. */
@@ -222,7 +263,6 @@ message_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
 	RegisteredSource *source = source_of(path->methods, offsetof(RegisteredSource, path));
 	FuncExpr   *call = (FuncExpr *) linitial(path->custom_private);
 	MessageFormat format = intVal(lsecond(path->custom_private));
-	Bitmapset  *used = NULL;
 	TupleDesc	desc;
 
 	if (get_expr_result_type((Node *) call, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -238,28 +278,19 @@ message_plan_path(PlannerInfo *root, RelOptInfo *rel, CustomPath *path,
 	scan->flags = path->flags;
 	scan->methods = &source->scan;
 	scan->custom_exprs = list_make1(call);
-	for (int i = 0; i < desc->natts; i++)
+
+	/* The target list here may be replaced later by one that uses more of its columns. */
+	scan->custom_private = list_make3_int(format, true, true);
+	use_columns(scan, rel, tlist);
+	use_columns(scan, rel, rel->reltarget->exprs);
+	use_columns(scan, rel, scan->scan.plan.qual);
+
+	/* Only bytes may be passed over: what is not text or JSON is an error. */
+	if (format == MESSAGE_BYTES)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Var		   *var = makeVar(rel->relid, i + 1, att->atttypid,
-								  att->atttypmod, att->attcollation, 0);
-
-		scan->custom_scan_tlist =
-			lappend(scan->custom_scan_tlist,
-					makeTargetEntry((Expr *) var, i + 1,
-									pstrdup(NameStr(att->attname)), false));
+		lsecond_int(scan->custom_private) = column_used(scan, MESSAGE_COL_KEY);
+		lthird_int(scan->custom_private) = column_used(scan, MESSAGE_COL_VALUE);
 	}
-
-	/*
-	 * Only bytes may be passed over: what is not text or JSON is an error.
-	 * The target list here may be replaced later by one that uses more.
-	 */
-	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &used);
-	pull_varattnos((Node *) scan->scan.plan.qual, rel->relid, &used);
-	scan->custom_private =
-		list_make3_int(format,
-					   format != MESSAGE_BYTES || column_used(used, MESSAGE_COL_KEY),
-					   format != MESSAGE_BYTES || column_used(used, MESSAGE_COL_VALUE));
 	return &scan->scan.plan;
 }
 
@@ -275,6 +306,9 @@ message_create_state(CustomScan *cscan)
 	state->format = linitial_int(cscan->custom_private);
 	state->want_key = lsecond_int(cscan->custom_private);
 	state->want_value = lthird_int(cscan->custom_private);
+	state->ncolumns = list_length(cscan->custom_private) - MESSAGE_SCAN_COLUMNS;
+	for (int i = 0; i < state->ncolumns; i++)
+		state->columns[i] = list_nth_int(cscan->custom_private, MESSAGE_SCAN_COLUMNS + i);
 	return (Node *) state;
 }
 
@@ -355,6 +389,8 @@ message_exec_scan(CustomScanState *node)
 	ExprContext *econtext = node->ss.ps.ps_ExprContext;
 	ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	Datum		values[MESSAGE_NATTS];
+	bool		isnull[MESSAGE_NATTS];
 
 	ResetExprContext(econtext);
 	if (state->context == NULL)
@@ -363,8 +399,13 @@ message_exec_scan(CustomScanState *node)
 	for (;;)
 	{
 		ExecClearTuple(slot);
-		if (!state->source->next(state->rows, slot->tts_values, slot->tts_isnull))
+		if (!state->source->next(state->rows, values, isnull))
 			return projection ? ExecClearTuple(projection->pi_state.resultslot) : slot;
+		for (int i = 0; i < state->ncolumns; i++)
+		{
+			slot->tts_values[i] = values[state->columns[i]];
+			slot->tts_isnull[i] = isnull[state->columns[i]];
+		}
 		ExecStoreVirtualTuple(slot);
 
 		econtext->ecxt_scantuple = slot;

@@ -186,34 +186,3 @@ pending_last_offset(PendingTopic *topic, int32 partition)
 {
 	return produced_last_offset(pending_lane(topic, partition)->newest);
 }
-
-/* ---------- commands of a batch ---------- */
-
-static void
-push_span(PendingBatch *batch, uint32 first, CommandId cid)
-{
-	if (batch->nspans == batch->spans_size)
-	{
-		int			size = Max(4, batch->spans_size * 2);
-		CommandSpan *spans = MemoryContextAlloc(lanes_context, size * sizeof(CommandSpan));
-
-		if (batch->spans != NULL)
-		{
-			memcpy(spans, batch->spans, batch->nspans * sizeof(CommandSpan));
-			pfree(batch->spans);
-		}
-		batch->spans = spans;
-		batch->spans_size = size;
-	}
-	batch->spans[batch->nspans].first = first;
-	batch->spans[batch->nspans++].cid = cid;
-}
-
-void
-pending_new_command(PendingBatch *batch, uint32 first, CommandId cid)
-{
-	if (batch->nspans == 0)
-		push_span(batch, 0, batch->cid);
-	push_span(batch, first, cid);
-	batch->cid = cid;
-}

@@ -72,16 +72,6 @@ extern PendingTopic *pending_find_topic(Oid oid);
 /* By OID, from 0 on; NULL behind the last. */
 extern PendingTopic *pending_topic_at(int i);
 
-/* The messages of a batch from the given one on are another command's. */
-extern void pending_new_command(PendingBatch *batch, uint32 first, CommandId cid);
-
-static inline void
-pending_note_command(PendingBatch *batch, uint32 first, CommandId cid)
-{
-	if (unlikely(batch->cid != cid))
-		pending_new_command(batch, first, cid);
-}
-
 /* The lane; it is known from now on. */
 extern PendingLane *pending_lane(PendingTopic *topic, int32 partition);
 
