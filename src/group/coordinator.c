@@ -57,9 +57,8 @@ typedef struct CatalogWatch
 	int64		retry_delay;
 } CatalogWatch;
 
-/* The groups that this process has references to, for its exit. */
-static ConsumerGroup **attached = NULL;
-static int	nattached = 0;
+/* The group that this process has a reference to, for its exit. */
+static ConsumerGroup *looked_at = NULL;
 
 /* ---------- transactions of the coordinator ---------- */
 
@@ -282,34 +281,27 @@ review_group(GroupCopy *copy, ConsumerGroup *group, bool deadline_reached)
 /* ---------- all groups ---------- */
 
 static void
-detach_groups(void)
-{
-	while (nattached > 0)
-		group_detach(attached[--nattached]);
-}
-
-static void
 detach_at_exit(int code, Datum arg)
 {
 	LWLockReleaseAll();
-	detach_groups();
+	if (looked_at != NULL)
+		group_detach(looked_at);
+	looked_at = NULL;
 }
 
-/* References to all groups; in the current context, which must outlive them. */
-static void
-attach_groups(void)
+/* The next group to look at, the first one at first; false after the last. */
+static bool
+next_group(void)
 {
 	static bool registered = false;
-	int			ngroups;
 
-	Assert(nattached == 0);
-	attached = groups_attach_all(&ngroups);
-	nattached = ngroups;
 	if (!registered)
 	{
 		before_shmem_exit(detach_at_exit, (Datum) 0);
 		registered = true;
 	}
+	looked_at = group_attach_next(looked_at);
+	return looked_at != NULL;
 }
 
 static int64
@@ -329,10 +321,9 @@ review_groups(GroupCopy *copy)
 {
 	int64		next = PG_INT64_MAX;
 
-	attach_groups();
-	for (int i = 0; i < nattached; i++)
+	while (next_group())
 	{
-		ConsumerGroup *group = attached[i];
+		ConsumerGroup *group = looked_at;
 		bool		asked = pg_atomic_exchange_u32(&group->attention, 0) != 0;
 		bool		due = deadline_of(group) <= group_now();
 		int64		deadline;
@@ -342,7 +333,6 @@ review_groups(GroupCopy *copy)
 		deadline = pg_atomic_read_u32(&group->attention) != 0 ? 0 : deadline_of(group);
 		next = Min(next, deadline);
 	}
-	detach_groups();
 	return next;
 }
 
@@ -350,10 +340,8 @@ review_groups(GroupCopy *copy)
 static void
 look_at_everything(void)
 {
-	attach_groups();
-	for (int i = 0; i < nattached; i++)
-		pg_atomic_write_u32(&attached[i]->attention, 1);
-	detach_groups();
+	while (next_group())
+		pg_atomic_write_u32(&looked_at->attention, 1);
 }
 
 /* ---------- catalogs ---------- */
@@ -363,10 +351,8 @@ refresh_all(void)
 {
 	bool		complete = true;
 
-	attach_groups();
-	for (int i = 0; i < nattached; i++)
-		complete &= metadata_refresh(attached[i]);
-	detach_groups();
+	while (next_group())
+		complete &= metadata_refresh(looked_at);
 	return complete;
 }
 

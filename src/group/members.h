@@ -160,8 +160,13 @@ extern int64 group_now(void);
 extern ConsumerGroup *group_attach(const char *group_id, bool create, int32 epoch);
 extern void group_detach(ConsumerGroup *group);
 
-/* References to all groups of this database that are in memory; palloc'd. */
-extern ConsumerGroup **groups_attach_all(int *ngroups);
+/*
+ * Goes through the groups of this database that are in memory: the first one, for
+ * NULL, or the one after previous, whose reference is given back; NULL at the end.
+ * One at a time, so that whoever looks at all of them keeps no memory of those
+ * that have ended meanwhile.  Preloading has been checked.
+ */
+extern ConsumerGroup *group_attach_next(ConsumerGroup *previous);
 
 extern void group_lock(ConsumerGroup *group, LWLockMode mode);
 extern void group_unlock(ConsumerGroup *group);

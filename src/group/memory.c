@@ -311,17 +311,26 @@ free_group(ConsumerGroup *group)
 	dsa_free(area, group->self);
 }
 
-/* Without references nobody holds or waits for the group's lock. */
-void
-group_detach(ConsumerGroup *group)
+/*
+ * Under the directory's lock.  Without references nobody holds or waits for the
+ * group's lock.
+ */
+static void
+give_back(ConsumerGroup *group)
 {
-	LWLockAcquire(directory->lock, LW_EXCLUSIVE);
 	Assert(group->references > 0);
 	if (--group->references == 0 && group->nmembers == 0)
 	{
 		Assert(group->ntakers == 0 && group->exclusive == 0);
 		free_group(group);
 	}
+}
+
+void
+group_detach(ConsumerGroup *group)
+{
+	LWLockAcquire(directory->lock, LW_EXCLUSIVE);
+	give_back(group);
 	LWLockRelease(directory->lock);
 }
 
@@ -352,60 +361,43 @@ group_forget_database(Oid database)
 	LWLockRelease(directory->lock);
 }
 
-ConsumerGroup **
-groups_attach_all(int *ngroups)
+/* The first group of this database in a bucket's chain. */
+static ConsumerGroup *
+first_of_mine(dsa_pointer pointer)
 {
-	ConsumerGroup **groups;
-	int			capacity = 0;
-	int			n = 0;
-
-	*ngroups = 0;
-	if (directory == NULL)
-		return NULL;
-	attach_area();
-
-	/* Count first: no memory is allocated under the lock. */
-	for (;;)
+	while (DsaPointerIsValid(pointer))
 	{
-		groups = capacity > 0 ? palloc(capacity * sizeof(ConsumerGroup *)) : NULL;
-		n = 0;
-		LWLockAcquire(directory->lock, LW_EXCLUSIVE);
-		for (int pass = 0; pass < 2; pass++)
-		{
-			int			seen = 0;
+		ConsumerGroup *group = dsa_get_address(area, pointer);
 
-			for (int i = 0; i < DIRECTORY_BUCKETS; i++)
-			{
-				dsa_pointer pointer = directory->buckets[i];
-
-				while (DsaPointerIsValid(pointer))
-				{
-					ConsumerGroup *group = dsa_get_address(area, pointer);
-
-					pointer = group->next;
-					if (group->database != MyDatabaseId)
-						continue;
-					if (pass == 1)
-					{
-						group->references++;
-						groups[seen] = group;
-					}
-					seen++;
-				}
-			}
-			n = seen;
-			if (n > capacity)
-				break;
-		}
-		LWLockRelease(directory->lock);
-		if (n <= capacity)
-			break;
-		if (groups != NULL)
-			pfree(groups);
-		capacity = n + 8;
+		if (group->database == MyDatabaseId)
+			return group;
+		pointer = group->next;
 	}
-	*ngroups = n;
-	return groups;
+	return NULL;
+}
+
+ConsumerGroup *
+group_attach_next(ConsumerGroup *previous)
+{
+	ConsumerGroup *group = NULL;
+	dsa_pointer *bucket;
+
+	attach_area();
+	bucket = directory->buckets;
+	LWLockAcquire(directory->lock, LW_EXCLUSIVE);
+	if (previous != NULL)
+	{
+		group = first_of_mine(previous->next);
+		bucket = bucket_of(MyDatabaseId, previous->group_id) + 1;
+	}
+	for (; group == NULL && bucket < directory->buckets + DIRECTORY_BUCKETS; bucket++)
+		group = first_of_mine(*bucket);
+	if (group != NULL)
+		group->references++;
+	if (previous != NULL)
+		give_back(previous);
+	LWLockRelease(directory->lock);
+	return group;
 }
 
 void

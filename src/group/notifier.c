@@ -117,23 +117,23 @@ notify_group(ConsumerGroup *group, const NotifyKey *keys, int nkeys, const char 
 
 /*
  * Tells the groups that subscribe to one of the topics; or all, without keys.
- * References are given back also if there is an error.
+ * The reference is given back also if there is an error.
  */
 static void
 notify_groups(const NotifyKey *keys, int nkeys, const char *payload)
 {
-	int			ngroups;
-	ConsumerGroup **groups = groups_attach_all(&ngroups);
+	ConsumerGroup *volatile group = NULL;
 
 	PG_TRY();
 	{
-		for (int i = 0; i < ngroups; i++)
-			notify_group(groups[i], keys, nkeys, payload);
+		while ((group = group_attach_next(group)) != NULL)
+			notify_group(group, keys, nkeys, payload);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		for (int i = 0; i < ngroups; i++)
-			group_detach(groups[i]);
+		if (group != NULL)
+			group_detach(group);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
 }

@@ -76,18 +76,23 @@ typedef struct VisibleTopics
 static List *
 observe_all(void)
 {
-	List	   *result = NIL;
-	ConsumerGroup **groups;
-	int			ngroups;
+	List	   *volatile result = NIL;
+	ConsumerGroup *volatile group = NULL;
 
 	if (!log_is_preloaded())
 		return NIL;
-	groups = groups_attach_all(&ngroups);
-	for (int i = 0; i < ngroups; i++)
+	PG_TRY();
 	{
-		result = lappend(result, group_observe(groups[i]));
-		group_detach(groups[i]);
+		while ((group = group_attach_next(group)) != NULL)
+			result = lappend(result, group_observe(group));
 	}
+	PG_CATCH();
+	{
+		if (group != NULL)
+			group_detach(group);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	return result;
 }
 

@@ -97,6 +97,24 @@ $try;
 }), "t\n53200 53200 53200 53200 53200 53200\n1\n1\n\ndone done done done done done",
 	'out of memory wherever it is needed, and nowhere else');
 
+# Also while the coordinator, which a change of a topic has woken, goes through
+# the groups: it keeps one of them at a time.
+my $kept = 0;
+for my $round (1 .. 30)
+{
+	my $outcome = $node->safe_psql('postgres', qq{
+CALL fill('t', 'wide');
+CALL fill('small', 'narrow');
+SELECT topic.alter('t', partitions => 100 + $round);
+SELECT topic.alter('small', partitions => 1000 + $round);
+DISCARD ALL;
+SELECT topic.create_group('operated');
+$try;
+});
+	$kept++ if $outcome !~ /^done done done done done done$/m;
+}
+is($kept, 0, 'groups that have ended give their memory back while others are looked at');
+
 # What that session had joined it has left; many times over, nothing leaks.
 for my $round (1 .. 5)
 {
