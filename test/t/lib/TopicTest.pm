@@ -211,7 +211,7 @@ our $checkpointer_gone = qr/could not signal for checkpoint/;
 sub log_is_clean
 {
 	my ($node, $caused_crashes) = @_;
-	my $bad = qr/TRAP:|PANIC: |\] XX\d\d\d |signal (?:4|6|7|8|11):/;
+	my $bad = qr/TRAP:|PANIC: |\] XX\d\d\d .*(?:WARNING|LOG|ERROR|FATAL): |signal (?:4|6|7|8|11):/;
 	my @lines;
 
 	$bad = qr/$bad|was terminated by signal/ unless $caused_crashes;
