@@ -88,7 +88,7 @@ own_appends_remember(Relation rel, int32 lane, RecordOffset base_offset, Command
 	if (own->nspans == own->capacity)
 	{
 		own->capacity *= 2;
-		own->spans = repalloc(own->spans, own->capacity * sizeof(OwnSpan));
+		own->spans = repalloc_huge(own->spans, own->capacity * sizeof(OwnSpan));
 	}
 	own->spans[own->nspans].first = base_offset;
 	own->spans[own->nspans].cid = cid;
