@@ -34,6 +34,7 @@
 #include "tcop/utility.h"
 #include "topic/internal.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 static ProcessUtility_hook_type next_process_utility = NULL;
 static ExecutorStart_hook_type next_executor_start = NULL;
@@ -59,16 +60,23 @@ tell_of_change(void)
 		topic_changed_hook();
 }
 
-/* Partitions that restored rows have called for stay also after a rollback. */
 static void
 ddl_xact_callback(XactEvent event, void *arg)
 {
-	if (!topics_changed)
-		return;
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT)
-		tell_of_change();
-	else if (event == XACT_EVENT_PREPARE)
+	if (event == XACT_EVENT_PREPARE)
 		topics_changed = false; /* COMMIT PREPARED tells */
+}
+
+/*
+ * Who is told reads catalogs through his caches.  At XACT_EVENT_COMMIT nothing
+ * has been said to them yet; now it has, and the locks are free.  Partitions
+ * that restored rows have called for stay also after a rollback.
+ */
+static void
+ddl_release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	if (topics_changed && phase == RESOURCE_RELEASE_AFTER_LOCKS && is_top_level)
+		tell_of_change();
 }
 
 /* Statements that change who may read what, also by way of other roles. */
@@ -446,4 +454,5 @@ ddl_init(void)
 	next_object_access = object_access_hook;
 	object_access_hook = topic_object_access;
 	RegisterXactCallback(ddl_xact_callback, NULL);
+	RegisterResourceReleaseCallback(ddl_release_callback, NULL);
 }

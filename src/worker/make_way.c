@@ -29,6 +29,7 @@
 #include "notify/notify.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "worker/processes.h"
 
@@ -58,28 +59,26 @@ extension_xact_callback(XactEvent event, void *arg)
 {
 	if (!extensions_changed)
 		return;
-	switch (event)
+	if (event == XACT_EVENT_PRE_COMMIT)
+		is_there = OidIsValid(get_extension_oid("pgtopic", true));
+	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		extensions_changed = false;
+}
+
+/* As late as this, for a worker that is told looks through its caches. */
+static void
+extension_release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	if (!extensions_changed || phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level)
+		return;
+	extensions_changed = false;
+	if (!is_there)
+		registry_tell_workers(MyDatabaseId);
+	else
 	{
-		case XACT_EVENT_PRE_COMMIT:
-			is_there = OidIsValid(get_extension_oid("pgtopic", true));
-			break;
-		case XACT_EVENT_COMMIT:
-			if (is_there)
-			{
-				registry_want(MyDatabaseId, WORKER_COORDINATOR);
-				if (notify_has_listeners())
-					registry_want(MyDatabaseId, WORKER_NOTIFIER);
-			}
-			else
-				registry_tell_workers(MyDatabaseId);
-			extensions_changed = false;
-			break;
-		case XACT_EVENT_ABORT:
-		case XACT_EVENT_PREPARE:
-			extensions_changed = false;
-			break;
-		default:
-			break;
+		registry_want(MyDatabaseId, WORKER_COORDINATOR);
+		if (notify_has_listeners())
+			registry_want(MyDatabaseId, WORKER_NOTIFIER);
 	}
 }
 
@@ -246,4 +245,5 @@ make_way_init(void)
 	next_object_access = object_access_hook;
 	object_access_hook = extension_object_access;
 	RegisterXactCallback(extension_xact_callback, NULL);
+	RegisterResourceReleaseCallback(extension_release_callback, NULL);
 }

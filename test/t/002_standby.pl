@@ -129,7 +129,8 @@ for my $sql (
 }
 
 # a restarted standby goes on where it was
-$standby->restart('immediate');
+$standby->stop('immediate');
+$standby->start;
 $primary->safe_psql('postgres', q{SELECT topic.produce('quiet', 'again')});
 $primary->wait_for_catchup($standby);
 is(contents($standby, 'quiet'), contents($primary, 'quiet'), 'same contents after a restart of the standby');

@@ -23,7 +23,8 @@ my $page_start = 24;
 my $envelope_max = 66;
 my $data_page_id = 0x7C04;
 
-my $node = new_node('damage', conf => "autovacuum = off\n");
+# without checksums of pages, which are PostgreSQL's: ours have to tell
+my $node = new_node('damage', init => [ no_data_checksums => 1 ], conf => "autovacuum = off\n");
 $node->start;
 setup_load_database($node, '');
 for my $codec (@codecs)
