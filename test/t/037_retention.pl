@@ -80,6 +80,7 @@ cmp_ok($lost, '>', 0, 'its messages went');
 is(lag('reader', 'lost'), $lost, 'topic.lag tells how many');
 # what another session of the group is told
 $member->quit;
+ok($node->poll_query_until('postgres', q{SELECT members = 0 FROM topic.groups WHERE group_id = 'reader'}), 'the member has left');
 my ($out, $err) = ('', '');
 $node->psql('postgres', q{
 SELECT topic.subscribe('reader', ARRAY['ring']) \g /dev/null
