@@ -238,10 +238,12 @@ static int32
 previous_lane(const CursorBounds *bounds, int32 lane)
 {
 	lane = Min(lane, bounds->lane_limit);
-	if (bounds->lanes)
+	if (bounds->lanes == NULL)
+		lane--;
+	else if (lane < bounds->lanes->nwords * BITS_PER_BITMAPWORD)
 		lane = bms_prev_member(bounds->lanes, lane);
 	else
-		lane = lane - 1;
+		lane = bms_prev_member(bounds->lanes, -1);	/* it reads no further than the set */
 	return lane >= bounds->first_lane ? lane : -1;
 }
 
