@@ -4,8 +4,9 @@
  *	  What a database needs now and then: retention where nothing is appended,
  *	  compaction, freezing, forgetting of producers.
  *
- * One round, in transactions of their own, one topic after the other; it never
- * waits for anybody's lock.  What fails is logged, and the rest goes on.
+ * One round, in transactions of their own, one topic after the other; it waits
+ * for no topic's lock, and not for long where PostgreSQL or another room takes
+ * one.  What fails is logged, and the rest goes on.
  *
  * Copyright (c) 2026, pgtopic developers
  *
@@ -214,7 +215,10 @@ expire_producers(const Subject *unused)
 	} while (n > 0);
 }
 
-/* Runs a step; what goes wrong in it is logged and undone. */
+/*
+ * Runs a step; what goes wrong in it is logged and undone.  A lock that was not
+ * to be had is nothing wrong.
+ */
 static void
 attempt(void (*step) (const Subject *), const Subject *subject)
 {
@@ -228,7 +232,8 @@ attempt(void (*step) (const Subject *), const Subject *subject)
 	{
 		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(context);
-		EmitErrorReport();
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		RESUME_INTERRUPTS();
@@ -242,6 +247,9 @@ maintenance_run(bool (*keep_on) (void))
 {
 	ListCell   *cell;
 	List	   *subjects;
+
+	/* DDL that has another lock and waits for ours must not end as a deadlock's victim */
+	SetConfigOption("lock_timeout", "100", PGC_USERSET, PGC_S_OVERRIDE);
 
 	MemoryContextSwitchTo(TopMemoryContext);	/* the process ends with the round */
 	subjects = find_subjects();

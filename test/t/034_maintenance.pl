@@ -118,6 +118,16 @@ ok($node->poll_query_until('postgres', q{SELECT log_start_offset = 2 FROM topic.
 like(slurp_file($node->logfile), qr/topic "broken" is corrupted/, 'and its error is in the log');
 $node->safe_psql('postgres', 'DROP TABLE broken');
 
+# it does not deadlock with DDL, which takes the locks of tables and topics in its own order
+my $topics = $node->safe_psql('postgres', q{SELECT string_agg(topic_name, ', ') FROM topic.topics});
+my $ddl = $node->background_psql('postgres');
+$ddl->query_safe(q{SET deadlock_timeout = '500ms'; BEGIN; LOCK TABLE topic.settings});
+ok($node->poll_query_until('postgres', q{SELECT EXISTS (SELECT FROM pg_stat_activity
+	WHERE backend_type = 'pgtopic maintenance' AND wait_event_type = 'Lock')}), 'maintenance waits for a lock of DDL');
+eval { $ddl->query_safe("LOCK TABLE $topics; COMMIT") };
+is($@, '', 'but not for long');
+$ddl->quit;
+
 # it makes way
 $node->safe_psql('postgres', 'CREATE DATABASE gone');
 $node->safe_psql('gone', 'CREATE EXTENSION pgtopic');
