@@ -459,6 +459,8 @@ sub start
 			host => $self->{host} // $self->{node}->host,
 			port => $self->{port} // $self->{node}->port,
 			seed => int(rand(2**31)));
+		# the test's own answer to SIGTERM, to stop its servers, is not the child's
+		local $SIG{TERM} = 'DEFAULT';
 		my $pid = fork // die "fork: $!";
 
 		if ($pid == 0)

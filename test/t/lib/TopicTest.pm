@@ -445,6 +445,8 @@ sub start
 	}
 	for my $run (@{ $self->{running} })
 	{
+		# the test's own answer to SIGTERM, to stop its servers, is not the child's
+		local $SIG{TERM} = 'DEFAULT';
 		my $pid = fork // die "fork: $!";
 
 		if ($pid == 0)
