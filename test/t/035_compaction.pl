@@ -47,7 +47,8 @@ BEGIN
 	END LOOP;
 END $$;
 CREATE VIEW wrong AS
-	SELECT coalesce(m.key, s.key) AS key, left(m.value, 40) AS model, left(s.value, 40) AS topic, s.log_offset
+	SELECT coalesce(m.key, s.key) AS key, left(m.value, 40) AS model, left(s.value, 40) AS topic, s.log_offset,
+		m.key IS NOT NULL AND m.value IS NULL AS deleted
 	FROM model m FULL JOIN (
 		SELECT DISTINCT ON (key) convert_from(key, 'UTF8') AS key, convert_from(value, 'UTF8') AS value, log_offset
 		FROM states ORDER BY key, log_offset DESC) s ON m.key = s.key
@@ -83,7 +84,9 @@ for my $round (1 .. 3)
 	{
 		my ($out, $err) = ('', '');
 
-		$node->psql('postgres', "\\set VERBOSITY verbose\nSELECT * FROM wrong LIMIT 3", stdout => \$out, stderr => \$err);
+		# with delete_retention 0 a key's value may have been read before two passes, and
+		# its tombstone been gone after them
+		$node->psql('postgres', "\\set VERBOSITY verbose\nSELECT * FROM wrong WHERE NOT deleted LIMIT 3", stdout => \$out, stderr => \$err);
 		push @read, $out if $out ne '';
 		push @read, $err if $err ne '' && $err !~ /ERROR:  (?:72000|40001):/;
 	}
@@ -106,7 +109,17 @@ $primary->safe_psql('postgres', $_) for "SELECT * FROM topic.compact('states')",
 check($primary, 'after VACUUM');
 $primary->wait_for_catchup($standby);
 check($standby, 'standby');
-is(contents($standby, 'states'), contents($primary, 'states'), 'the standby has the same');
+
+# the maintenance process compacts when it likes
+my ($earlier, $copy, $now) = ('', '', contents($primary, 'states'));
+while ($earlier ne $now)
+{
+	$earlier = $now;
+	$primary->wait_for_catchup($standby);
+	$copy = contents($standby, 'states');
+	$now = contents($primary, 'states');
+}
+is($copy, $now, 'the standby has the same');
 
 $primary->safe_psql('postgres', 'VACUUM FULL states');
 check($primary, 'after VACUUM FULL');

@@ -81,11 +81,12 @@ CREATE VIEW wrong AS
 		FROM t WHERE value IS NOT NULL WINDOW w AS (PARTITION BY partition ORDER BY log_offset))
 	SELECT * FROM (SELECT
 		(SELECT count(*) FROM (TABLE model EXCEPT TABLE topic) x WHERE value IS NOT NULL) AS lost,
-		(SELECT count(*) FROM (TABLE topic EXCEPT TABLE model) x WHERE value IS NOT NULL) AS outdated,
+		(SELECT count(*) FROM topic t JOIN model m USING (partition, key) WHERE t.value <> m.value) AS outdated,
+		(SELECT count(*) FROM topic t JOIN model m USING (partition, key) WHERE t.value IS NOT NULL AND m.value IS NULL) AS undeleted,
 		(SELECT count(*) FROM (SELECT partition, key, value FROM t EXCEPT SELECT partition, key, value FROM history) x) AS invented,
 		(SELECT count(*) - count(DISTINCT (partition, log_offset)) FROM t) AS doubled,
 		(SELECT count(*) FROM ordered WHERE log_offset <= previous_offset OR id <= previous_id) AS disordered) c
-	WHERE lost + outdated + invented + doubled + disordered > 0;
+	WHERE lost + outdated + undeleted + invented + doubled + disordered > 0;
 });
 
 my $beside = TopicTest::Beside->new($node);
@@ -98,7 +99,9 @@ for my $round (1 .. 4)
 
 	$beside->begin("SET synchronous_commit = off;\nCALL work($_, 150);") for 0 .. 2;
 	$beside->begin(join "\n", map { $deeds[ rand @deeds ] } 1 .. 40);
-	push @readers, $beside->begin($_ . "SELECT 'wrong', * FROM wrong; SELECT * FROM topic.verify('states') LIMIT 3;\n" x 15)
+	# with delete_retention 0 a key's value may have been read before two passes, and its
+	# tombstone been gone after them
+	push @readers, $beside->begin($_ . "SELECT 'wrong', * FROM wrong WHERE lost + outdated + invented + doubled + disordered > 0; SELECT * FROM topic.verify('states') LIMIT 3;\n" x 15)
 	  for '', $serial;
 	if ($round < 4)
 	{
