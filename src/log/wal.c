@@ -10,11 +10,13 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "access/xloginsert.h"
 #include "compat.h"
 #include "log/page.h"
 #include "log/wal.h"
 #include "miscadmin.h"
+#include "postmaster/walwriter.h"
 #include "storage/bufmgr.h"
 
 void
@@ -57,9 +59,31 @@ wal_patch(WalPage *page, int pos, int length)
 	patch->length = (uint16) length;
 }
 
+/*
+ * Has the WAL writer write and flush what a large transaction inserts, as often
+ * as wal_writer_flush_after says.  By itself it looks every wal_writer_delay, by
+ * when the transaction has filled wal_buffers many times, and would write and
+ * flush its WAL itself: at the end of each segment, and at COMMIT.  A small
+ * transaction's COMMIT is sooner there than the WAL writer, and would wait for it.
+ */
+static void
+wake_wal_writer(XLogRecPtr lsn, bool begins_transaction)
+{
+	static XLogRecPtr woken = InvalidXLogRecPtr;
+
+	if (begins_transaction)
+		woken = lsn;
+	else if (lsn - woken >= (uint64) WalWriterFlushAfter * XLOG_BLCKSZ)
+	{
+		XLogSetAsyncXactLSN(lsn);
+		woken = lsn;
+	}
+}
+
 void
 wal_finish(WalRecord *record, Relation rel)
 {
+	bool		begins_transaction = (XactLastRecEnd == InvalidXLogRecPtr);
 	XLogRecPtr	lsn;
 
 	Assert(CritSectionCount > 0);
@@ -85,6 +109,7 @@ wal_finish(WalRecord *record, Relation rel)
 		}
 	}
 	lsn = XLogInsert(TOPIC_RMGR_ID, record->info);
+	wake_wal_writer(lsn, begins_transaction);
 	for (int i = 0; i < record->npages; i++)
 		PageSetLSN(BufferGetPage(record->pages[i].buffer), lsn);
 }

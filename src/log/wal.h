@@ -100,7 +100,7 @@ extern void wal_patch(WalPage *page, int pos, int length);
 
 /*
  * wal_finish: marks the buffers dirty and logs the record if the relation is
- * WAL-logged.  Inside a critical section.
+ * WAL-logged.  Inside a critical section.  Wakes the WAL writer now and then.
  */
 extern void wal_finish(WalRecord *record, Relation rel);
 
