@@ -16,10 +16,10 @@
  */
 #include "c.h"
 
+#include "log/crc.h"
 #include "log/format.h"
 #include "log/record.h"
 #include "port/pg_bswap.h"
-#include "port/pg_crc32c.h"
 
 /* attributes, timestamp, offset, two lengths, header count: a byte each */
 #define RECORD_MIN_BODY			6
@@ -210,27 +210,37 @@ record_size(int64 timestamp_delta, int32 offset_delta,
 	return size <= RECORD_MAX_BYTES ? size : -1;
 }
 
-char *
-record_encode(char *to, int64 timestamp_delta, int32 offset_delta,
-			  RecordBytes key, RecordBytes value,
-			  const RecordHeader *headers, int nheaders)
+/* A record whose body takes so many bytes. */
+static pg_attribute_always_inline char *
+put_record(char *to, int64 body, int64 timestamp_delta, int32 offset_delta,
+		   RecordBytes key, RecordBytes value,
+		   const RecordHeader *headers, int nheaders)
 {
-	int			i;
-
-	to = put_varint(to, size_body(timestamp_delta, offset_delta, key, value,
-								  headers, nheaders));
+	to = put_varint(to, body);
 	*to++ = RECORD_ATTRIBUTES;
 	to = put_varint(to, timestamp_delta);
 	to = put_varint(to, offset_delta);
 	to = put_bytes(to, key);
 	to = put_bytes(to, value);
 	to = put_varint(to, nheaders);
-	for (i = 0; i < nheaders; i++)
+	for (int i = 0; i < nheaders; i++)
 	{
 		to = put_bytes(to, headers[i].key);
 		to = put_bytes(to, headers[i].value);
 	}
 	return to;
+}
+
+char *
+record_encode(char *to, int64 timestamp_delta, int32 offset_delta,
+			  RecordBytes key, RecordBytes value,
+			  const RecordHeader *headers, int nheaders)
+{
+	int64		body = size_body(timestamp_delta, offset_delta, key, value,
+								 headers, nheaders);
+
+	return put_record(to, body, timestamp_delta, offset_delta, key, value,
+					  headers, nheaders);
 }
 
 int64
@@ -244,6 +254,20 @@ record_length(const char *from, size_t available)
 	if (unlikely(body < RECORD_MIN_BODY || body > RECORD_MAX_BYTES - used))
 		return -1;
 	return used + body;
+}
+
+uint64
+records_skip(const char *records, uint64 length, uint64 position, uint64 limit)
+{
+	while (position < limit)
+	{
+		int64		body;
+		int			used = get_varint(records + position, length - position, &body);
+
+		Assert(used > 0 && body >= RECORD_MIN_BODY && body <= (int64) (length - position));
+		position += used + body;
+	}
+	return position;
 }
 
 /* Whether the bytes are exactly so many headers. */
@@ -381,7 +405,7 @@ batch_crc(uint16 attributes, int32 last_offset_delta,
 
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, header, to - header);
-	COMP_CRC32C(crc, records, length);
+	crc = crc_of_more(crc, records, length);
 	FIN_CRC32C(crc);
 	return crc;
 }
@@ -405,6 +429,18 @@ batch_fits(const Batch *batch, int64 record_bytes)
 		batch->next_offset_delta < PG_INT32_MAX;
 }
 
+/* Takes a record into account that has been written up to "end". */
+static inline void
+note_record(Batch *batch, int64 timestamp, int32 offset_delta, const char *end)
+{
+	batch->length = (uint32) (end - batch->data);
+	Assert(batch->length <= batch->capacity);
+	batch->min_timestamp = Min(batch->min_timestamp, timestamp);
+	batch->max_timestamp = Max(batch->max_timestamp, timestamp);
+	batch->count++;
+	batch->next_offset_delta = (uint64) offset_delta + 1;
+}
+
 void
 batch_add(Batch *batch, int64 timestamp, int32 offset_delta,
 		  RecordBytes key, RecordBytes value,
@@ -418,19 +454,30 @@ batch_add(Batch *batch, int64 timestamp, int32 offset_delta,
 		batch->min_timestamp = timestamp;
 		batch->max_timestamp = timestamp;
 	}
-	else
-	{
-		batch->min_timestamp = Min(batch->min_timestamp, timestamp);
-		batch->max_timestamp = Max(batch->max_timestamp, timestamp);
-	}
-
 	end = record_encode(batch->data + batch->length,
 						timestamp - batch->base_timestamp, offset_delta,
 						key, value, headers, nheaders);
-	batch->length = (uint32) (end - batch->data);
-	Assert(batch->length <= batch->capacity);
-	batch->count++;
-	batch->next_offset_delta = (uint64) offset_delta + 1;
+	note_record(batch, timestamp, offset_delta, end);
+}
+
+bool
+batch_try_add(Batch *batch, int64 timestamp, RecordBytes key, RecordBytes value,
+			  const RecordHeader *headers, int nheaders)
+{
+	int64		delta = timestamp - batch->base_timestamp;
+	int32		offset_delta = (int32) batch->next_offset_delta;
+	int64		body;
+	char	   *end;
+
+	if (batch->count == 0 || batch->next_offset_delta >= PG_INT32_MAX)
+		return false;
+	body = size_body(delta, offset_delta, key, value, headers, nheaders);
+	if (batch->length + size_varint(body) + body > Min(batch->capacity, BATCH_TARGET_BYTES))
+		return false;
+	end = put_record(batch->data + batch->length, body, delta, offset_delta,
+					 key, value, headers, nheaders);
+	note_record(batch, timestamp, offset_delta, end);
+	return true;
 }
 
 const char *

@@ -95,6 +95,13 @@ typedef struct DecodedRecord
 extern int64 record_length(const char *from, size_t available);
 
 /*
+ * records_skip: the first record start at or behind "limit", in sound records of
+ * "length" bytes, one of which starts at "position"; "length" if there is none.
+ */
+extern uint64 records_skip(const char *records, uint64 length, uint64 position,
+						   uint64 limit);
+
+/*
  * record_decode: decodes the record of "size" bytes at "from".  False if the
  * bytes are not exactly one record.
  */
@@ -154,6 +161,15 @@ extern bool batch_fits(const Batch *batch, int64 record_bytes);
 extern void batch_add(Batch *batch, int64 timestamp, int32 offset_delta,
 					  RecordBytes key, RecordBytes value,
 					  const RecordHeader *headers, int nheaders);
+
+/*
+ * batch_try_add: adds a record with the next offset if the batch is not empty,
+ * batch_fits() it and the memory at "data" holds it; else false, and nothing done.
+ * For who adds one record after the other, most of which are such.
+ */
+extern bool batch_try_add(Batch *batch, int64 timestamp,
+						  RecordBytes key, RecordBytes value,
+						  const RecordHeader *headers, int nheaders);
 
 /* Records of the batch, behind the reserved envelope. */
 extern const char *batch_records(const Batch *batch, size_t *length);
