@@ -206,35 +206,30 @@ walk_records(AppendStream *s, DataOpaque *opaque, uint64 limit)
 {
 	const Batch *batch = s->batches[s->current].batch;
 	const BatchHead *head = &s->heads[s->current];
-	bool		constant = (batch->min_timestamp == batch->max_timestamp);
+	uint64		header = head->header_size;
 
 	if (s->entry >= limit)
 		return;
-	if (constant)
+	if (batch->min_timestamp == batch->max_timestamp)
 	{
 		data_page_add_times(opaque, batch->min_timestamp, batch->max_timestamp);
-		if (limit == head->length)
-		{
-			s->entry = limit;
-			return;
-		}
+		s->entry = (limit == head->length) ? limit :
+			header + records_skip(stream_bytes(s, header), head->length - header,
+								  s->entry - header, limit - header);
+		return;
 	}
 	while (s->entry < limit)
 	{
 		const char *from = stream_bytes(s, s->entry);
 		size_t		available = head->length - s->entry;
+		int64		length;
+		int64		delta;
+		int			used = varint_get(from, available, &length);
 
-		if (!constant)
-		{
-			int64		length;
-			int64		delta;
-			int			used = varint_get(from, available, &length);
-
-			varint_get(from + used + 1, available - used - 1, &delta);
-			data_page_add_times(opaque, head->base_timestamp + delta,
-								head->base_timestamp + delta);
-		}
-		s->entry += record_length(from, available);
+		varint_get(from + used + 1, available - used - 1, &delta);
+		data_page_add_times(opaque, head->base_timestamp + delta,
+							head->base_timestamp + delta);
+		s->entry += used + length;
 	}
 }
 
@@ -541,7 +536,7 @@ file_holds(AppendStream *s, Buffer tailbuf, const TailRef *tail, int npages)
 	if (npages == 0 || RelationGetNumberOfBlocks(s->rel) > tail->block + npages)
 		return true;
 	UnlockReleaseBuffer(tailbuf);
-	if (npages < WAL_APPEND_PAGES - 1)
+	if (npages < FILE_STEP_PAGES)
 		end = Min(end, tail->block + npages + FILE_STEP_PAGES);
 	extent_ensure_file(s->rel, end);
 	return false;

@@ -113,14 +113,16 @@ copy_to_buffer(TupleTableSlot *to, TupleTableSlot *from)
 	if (key > SLOT_BUFFER_BYTES || value > SLOT_BUFFER_BYTES - key)
 		return false;
 
-	ExecClearTuple(to);
-	if (slot->buffer == NULL)
+	if (unlikely(TTS_SHOULDFREE(to)))
+		ExecClearTuple(to);
+	if (unlikely(slot->buffer == NULL))
 		slot->buffer = MemoryContextAlloc(to->tts_mcxt, SLOT_BUFFER_BYTES);
 	memcpy(to->tts_values, from->tts_values, TOPIC_NATTS * sizeof(Datum));
 	memcpy(to->tts_isnull, from->tts_isnull, TOPIC_NATTS * sizeof(bool));
 	put_in_buffer(to, TOPIC_COL_KEY, slot->buffer);
 	put_in_buffer(to, TOPIC_COL_VALUE, slot->buffer + key);
-	ExecStoreVirtualTuple(to);
+	to->tts_flags &= ~TTS_FLAG_EMPTY;
+	to->tts_nvalid = TOPIC_NATTS;
 	slot->in_buffer = true;
 	return true;
 }

@@ -99,15 +99,20 @@ set_column(TupleTableSlot *slot, TopicColumn column, Datum value)
 
 /* Appends the restored rows so far. */
 static void
-finish_restored(InsertState *state)
+append_restored(InsertState *state)
 {
 	Batch	   *batch = &state->restored;
 
-	if (batch->count == 0)
-		return;
 	pending_append(state->production.rel, state->restored_partition, batch,
 				   state->restored_base, state->production.cid);
 	batch_init(batch, batch->data, batch->capacity, 0);
+}
+
+static inline void
+finish_restored(InsertState *state)
+{
+	if (unlikely(state->restored.count > 0))
+		append_restored(state);
 }
 
 static void
@@ -248,20 +253,20 @@ produce_row(InsertState *state, TupleTableSlot *slot)
 void
 insert_rows(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid)
 {
+	PendingTopic *pending = pending_topic(RelationGetRelid(rel));
 	InsertState state;
 	int32		partition = ANY_PARTITION;
 	int			i;
 
-	production_begin(&state.production, rel, cid,
-					 pending_now(pending_topic(RelationGetRelid(rel)), cid));
+	production_begin(&state.production, rel, pending, cid, pending_now(pending, cid));
 	state.row_context = NULL;
-	memset(&state.restored, 0, sizeof(Batch));
+	state.restored.data = NULL;	/* made for the first row that is restored */
+	state.restored.count = 0;
 
 	for (i = 0; i < nslots; i++)
 	{
 		TupleTableSlot *slot = slots[i];
 
-		slot_getallattrs(slot);
 		if (unlikely(!slot->tts_isnull[TOPIC_COL_LOG_OFFSET - 1]))
 			restore_row(&state, slot);
 		else

@@ -282,6 +282,8 @@ pending_add(PendingTopic *topic, int32 partition, const Message *message,
 
 	check_appended_before();
 	batch = pending_batch_open(lane, level, log_append_time);
+	if (likely(batch != NULL && pending_batch_try_add(batch, message, cid)))
+		return;
 	if (batch != NULL)
 	{
 		size = message_record_size(&batch->batch, message);

@@ -303,15 +303,8 @@ move_messages(PendingBatch *to, const PendingBatch *from, uint32 first,
 	PG_END_TRY();
 }
 
-/*
- * join_last: a lane's last batch goes into the one before it if they are of
- * the same subtransaction by now.  So that a loop with a savepoint around
- * every message makes one batch and not one for each.  Done when the lane is
- * used again and not when the subtransaction commits, where an error, such as
- * one of memory, must not happen any more.
- */
-static PendingBatch *
-join_last(PendingLane *lane, PendingBatch *last)
+PendingBatch *
+pending_batch_join(PendingLane *lane, PendingBatch *last)
 {
 	PendingBatch *previous = dlist_container(PendingBatch, lane_node,
 											 dlist_prev_node(&lane->batches,
@@ -402,21 +395,6 @@ pending_batches_split(PendingLane *lane)
 		split_for_snapshot(lane, GetActiveSnapshot()->curcid);
 	if (query != NULL && query->snapshot != NULL)
 		split_for_snapshot(lane, query->snapshot->curcid);
-}
-
-PendingBatch *
-pending_batch_open(PendingLane *lane, int level, bool log_append_time)
-{
-	PendingBatch *last;
-
-	if (dlist_is_empty(&lane->batches))
-		return NULL;
-	last = dlist_tail_element(PendingBatch, lane_node, &lane->batches);
-	if (dlist_has_prev(&lane->batches, &last->lane_node))
-		last = join_last(lane, last);
-	if (last->level != level || last->log_append_time != log_append_time)
-		return NULL;
-	return last;
 }
 
 /* ---------- ends of subtransactions ---------- */

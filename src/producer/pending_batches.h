@@ -37,8 +37,42 @@ extern PendingBatch *pending_batch_make(PendingTopic *topic, PendingLane *lane, 
 										int64 record_bytes);
 extern void pending_batch_drop(PendingBatch *batch);
 
+/*
+ * pending_batch_join: a lane's last batch goes into the one before it if they are
+ * of the same subtransaction by now.  So that a loop with a savepoint around
+ * every message makes one batch and not one for each.  Done when the lane is
+ * used again and not when the subtransaction commits, where an error, such as
+ * one of memory, must not happen any more.  Returns the lane's last batch.
+ */
+extern PendingBatch *pending_batch_join(PendingLane *lane, PendingBatch *last);
+
 /* The batch of a lane that may take one more message, or NULL. */
-extern PendingBatch *pending_batch_open(PendingLane *lane, int level, bool log_append_time);
+static inline PendingBatch *
+pending_batch_open(PendingLane *lane, int level, bool log_append_time)
+{
+	PendingBatch *last;
+
+	if (dlist_is_empty(&lane->batches))
+		return NULL;
+	last = dlist_tail_element(PendingBatch, lane_node, &lane->batches);
+	if (dlist_has_prev(&lane->batches, &last->lane_node))
+		last = pending_batch_join(lane, last);
+	if (last->level != level || last->log_append_time != log_append_time)
+		return NULL;
+	return last;
+}
+
+/*
+ * Adds a message of the batch's last command if it is not the first one and the
+ * batch's memory has room for it; else false, and nothing done.
+ */
+static inline bool
+pending_batch_try_add(PendingBatch *batch, const Message *message, CommandId cid)
+{
+	return batch->cid == cid && !message->expects &&
+		batch_try_add(&batch->batch, message->timestamp, message->key, message->value,
+					  message->headers, message->nheaders);
+}
 
 /* Adds a message, whose record has "size" bytes in that batch. */
 extern void pending_batch_add(PendingBatch *batch, const Message *message, int64 size,

@@ -18,13 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define LANES_PER_CHUNK			64
 #define MESSAGES_PER_CLOCK_READING 256
-
-struct LaneChunk
-{
-	PendingLane lanes[LANES_PER_CHUNK];
-};
 
 static MemoryContext lanes_context; /* reset with the transaction */
 
@@ -146,11 +140,11 @@ pending_now(PendingTopic *topic, CommandId cid)
 }
 
 PendingLane *
-pending_lane(PendingTopic *topic, int32 partition)
+pending_lane_make(PendingTopic *topic, int32 partition)
 {
 	int			chunk = partition / LANES_PER_CHUNK;
 
-	if (unlikely(chunk >= topic->nchunks))
+	if (chunk >= topic->nchunks)
 	{
 		int			n = chunk + 1;
 		LaneChunk **larger = MemoryContextAllocZero(lanes_context,
@@ -161,7 +155,7 @@ pending_lane(PendingTopic *topic, int32 partition)
 		topic->chunks = larger;
 		topic->nchunks = n;
 	}
-	if (unlikely(topic->chunks[chunk] == NULL))
+	if (topic->chunks[chunk] == NULL)
 		topic->chunks[chunk] = MemoryContextAllocZero(lanes_context,
 													  sizeof(LaneChunk));
 	return &topic->chunks[chunk]->lanes[partition % LANES_PER_CHUNK];

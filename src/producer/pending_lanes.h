@@ -43,7 +43,12 @@ typedef struct PendingLane
 	bool		appended;		/* in this transaction, rolled back or not */
 } PendingLane;
 
-typedef struct LaneChunk LaneChunk;
+#define LANES_PER_CHUNK			64
+
+typedef struct LaneChunk
+{
+	PendingLane lanes[LANES_PER_CHUNK];
+} LaneChunk;
 
 struct PendingTopic
 {
@@ -72,8 +77,18 @@ extern PendingTopic *pending_find_topic(Oid oid);
 /* By OID, from 0 on; NULL behind the last. */
 extern PendingTopic *pending_topic_at(int i);
 
-/* The lane; it is known from now on. */
-extern PendingLane *pending_lane(PendingTopic *topic, int32 partition);
+extern PendingLane *pending_lane_make(PendingTopic *topic, int32 partition);
+
+/* The lane; it is known from now on.  Asked for with each message. */
+static inline PendingLane *
+pending_lane(PendingTopic *topic, int32 partition)
+{
+	int			chunk = partition / LANES_PER_CHUNK;
+
+	if (likely(chunk < topic->nchunks && topic->chunks[chunk] != NULL))
+		return &topic->chunks[chunk]->lanes[partition % LANES_PER_CHUNK];
+	return pending_lane_make(topic, partition);
+}
 
 /* The next lane at or after *partition that is known; NULL at the end. */
 extern PendingLane *pending_next_lane(PendingTopic *topic, int32 *partition);

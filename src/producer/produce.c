@@ -93,8 +93,8 @@ begin_call(FunctionCallInfo fcinfo, const char *function, Production *production
 	log_check_writable(function);
 	rel = topic_open(text_to_cstring(PG_GETARG_TEXT_PP(0)), RowExclusiveLock);
 	acl_check_produce(rel);
-	production_begin(production, rel, GetCurrentCommandId(true),
-					 log_timestamp_from_tz(GetCurrentTimestamp()));
+	production_begin(production, rel, pending_topic(RelationGetRelid(rel)),
+					 GetCurrentCommandId(true), log_timestamp_from_tz(GetCurrentTimestamp()));
 }
 
 /* The argument "partition", checked. */

@@ -15,7 +15,8 @@
 #include "topic/topic.h"
 
 void
-production_begin(Production *production, Relation rel, CommandId cid, int64 now)
+production_begin(Production *production, Relation rel, PendingTopic *pending,
+				 CommandId cid, int64 now)
 {
 	const TopicSettings *settings = topic_settings(rel);
 
@@ -28,8 +29,8 @@ production_begin(Production *production, Relation rel, CommandId cid, int64 now)
 	production->now = now;
 	production->max_timestamp = settings->timestamp_after_max_ms < 0 ?
 		PG_INT64_MAX : now + settings->timestamp_after_max_ms;
-	production->pending = pending_topic(RelationGetRelid(rel));
-	pending_set_compression(production->pending, settings->compression);
+	production->pending = pending;
+	pending_set_compression(pending, settings->compression);
 }
 
 int64

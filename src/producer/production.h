@@ -30,8 +30,9 @@ typedef struct Production
 	int64		max_timestamp;	/* of CreateTime */
 } Production;
 
+/* "pending" is the topic's pending_topic(); "now" is in ms since 1970. */
 extern void production_begin(Production *production, Relation rel,
-							 CommandId cid, int64 now);
+							 PendingTopic *pending, CommandId cid, int64 now);
 
 /*
  * The stored timestamp of a message: event_time, or the time of the command.
