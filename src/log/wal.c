@@ -60,20 +60,22 @@ wal_patch(WalPage *page, int pos, int length)
 }
 
 /*
- * Has the WAL writer write and flush what a large transaction inserts, as often
- * as wal_writer_flush_after says.  By itself it looks every wal_writer_delay, by
- * when the transaction has filled wal_buffers many times, and would write and
- * flush its WAL itself: at the end of each segment, and at COMMIT.  A small
- * transaction's COMMIT is sooner there than the WAL writer, and would wait for it.
+ * Has the WAL writer write and flush what a large transaction inserts: in the
+ * pieces of wal_writer_flush_after, or larger ones if wal_buffers have room for
+ * several.  By itself it looks every wal_writer_delay, by when the transaction
+ * has filled wal_buffers many times, and would write and flush its WAL itself:
+ * at the end of each segment, and at COMMIT.  A small transaction's COMMIT is
+ * sooner there than the WAL writer, and would wait for it.
  */
 static void
 wake_wal_writer(XLogRecPtr lsn, bool begins_transaction)
 {
 	static XLogRecPtr woken = InvalidXLogRecPtr;
+	uint64		piece = (uint64) Max(WalWriterFlushAfter, XLOGbuffers / 4) * XLOG_BLCKSZ;
 
 	if (begins_transaction)
 		woken = lsn;
-	else if (lsn - woken >= (uint64) WalWriterFlushAfter * XLOG_BLCKSZ)
+	else if (lsn - woken >= piece)
 	{
 		XLogSetAsyncXactLSN(lsn);
 		woken = lsn;
