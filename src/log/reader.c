@@ -514,9 +514,9 @@ reader_take_rest(LaneReader *reader)
 }
 
 /*
- * A key or value as a bytea.  A short one gets its one-byte header where its
- * length stood, in our copy of the page; a long one needs aligned memory, and
- * what was unpacked may be read once more.
+ * A key or value as a bytea.  Always with the header of four bytes, though a
+ * short one could stand where it is, in our copy of the page: byteasend() takes
+ * longer to replace the short header than this copy takes.
  */
 static struct varlena *
 make_bytea(LaneReader *reader, RecordBytes bytes, int which)
@@ -525,12 +525,6 @@ make_bytea(LaneReader *reader, RecordBytes bytes, int which)
 
 	if (bytes.length < 0)
 		return NULL;
-	if (bytes.length + VARHDRSZ_SHORT <= VARATT_SHORT_MAX && !reader->unpacking)
-	{
-		result = (struct varlena *) (bytes.data - VARHDRSZ_SHORT);
-		SET_VARSIZE_SHORT(result, bytes.length + VARHDRSZ_SHORT);
-		return result;
-	}
 	result = (struct varlena *) reserve(reader, &reader->copies[which],
 										&reader->copy_size[which], bytes.length + VARHDRSZ);
 	SET_VARSIZE(result, bytes.length + VARHDRSZ);
