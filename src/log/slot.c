@@ -72,9 +72,9 @@ slot_materialize(TupleTableSlot *slot)
 		TTSOpsVirtual.materialize(slot);
 }
 
-/* Bytes that a column takes in the buffer; more than that has if unsuitable. */
+/* Bytes of a column; more than the buffer has if it is unsuitable. */
 static inline Size
-buffered_size(const TupleTableSlot *slot, TopicColumn column)
+column_size(const TupleTableSlot *slot, TopicColumn column)
 {
 	struct varlena *bytes = (struct varlena *) DatumGetPointer(slot->tts_values[column - 1]);
 
@@ -82,9 +82,13 @@ buffered_size(const TupleTableSlot *slot, TopicColumn column)
 		return 0;
 	if (unlikely(VARATT_IS_EXTERNAL(bytes)))
 		return SLOT_BUFFER_BYTES + 1;
-	return MAXALIGN(VARSIZE_ANY(bytes));
+	return VARSIZE_ANY(bytes);
 }
 
+/*
+ * Reads the size once more: where gcc knows that it is small, it takes "rep movs"
+ * instead of memcpy(), which is several times slower.
+ */
 static inline void
 put_in_buffer(TupleTableSlot *slot, TopicColumn column, char *buffer)
 {
@@ -97,7 +101,7 @@ put_in_buffer(TupleTableSlot *slot, TopicColumn column, char *buffer)
 }
 
 /* Copies an ordinary message; false, and nothing done, if it is none. */
-static bool
+static inline bool
 copy_to_buffer(TupleTableSlot *to, TupleTableSlot *from)
 {
 	TopicSlot  *slot = (TopicSlot *) to;
@@ -108,9 +112,9 @@ copy_to_buffer(TupleTableSlot *to, TupleTableSlot *from)
 		to->tts_tupleDescriptor->natts != TOPIC_NATTS ||
 		!from->tts_isnull[TOPIC_COL_HEADERS - 1])
 		return false;
-	key = buffered_size(from, TOPIC_COL_KEY);
-	value = buffered_size(from, TOPIC_COL_VALUE);
-	if (key > SLOT_BUFFER_BYTES || value > SLOT_BUFFER_BYTES - key)
+	key = column_size(from, TOPIC_COL_KEY);
+	value = column_size(from, TOPIC_COL_VALUE);
+	if (MAXALIGN(key) + value > SLOT_BUFFER_BYTES)
 		return false;
 
 	if (unlikely(TTS_SHOULDFREE(to)))
@@ -120,7 +124,7 @@ copy_to_buffer(TupleTableSlot *to, TupleTableSlot *from)
 	memcpy(to->tts_values, from->tts_values, TOPIC_NATTS * sizeof(Datum));
 	memcpy(to->tts_isnull, from->tts_isnull, TOPIC_NATTS * sizeof(bool));
 	put_in_buffer(to, TOPIC_COL_KEY, slot->buffer);
-	put_in_buffer(to, TOPIC_COL_VALUE, slot->buffer + key);
+	put_in_buffer(to, TOPIC_COL_VALUE, slot->buffer + MAXALIGN(key));
 	to->tts_flags &= ~TTS_FLAG_EMPTY;
 	to->tts_nvalid = TOPIC_NATTS;
 	slot->in_buffer = true;

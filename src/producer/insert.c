@@ -61,7 +61,11 @@ column_bytes(InsertState *state, TupleTableSlot *slot, TopicColumn column)
 		return bytes;
 	if (likely(!VARATT_IS_EXTERNAL(DatumGetPointer(datum)) &&
 			   !VARATT_IS_COMPRESSED(DatumGetPointer(datum))))
-		return datum_bytes(datum);
+	{
+		bytes.data = VARDATA_ANY(DatumGetPointer(datum));
+		bytes.length = VARSIZE_ANY_EXHDR(DatumGetPointer(datum));
+		return bytes;
+	}
 
 	old = enter_row_context(state);
 	bytes = datum_bytes(datum);
