@@ -533,7 +533,7 @@ file_holds(AppendStream *s, Buffer tailbuf, const TailRef *tail, int npages)
 {
 	BlockNumber end = tail->block - tail->index + extent_pages(tail->seq);
 
-	if (npages == 0 || RelationGetNumberOfBlocks(s->rel) > tail->block + npages)
+	if (npages == 0 || directory_file_has(s->rel, tail->block + npages))
 		return true;
 	UnlockReleaseBuffer(tailbuf);
 	if (npages < FILE_STEP_PAGES)

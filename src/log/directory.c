@@ -550,10 +550,19 @@ directory_valid_pages(LaneMap *map, uint32 seq, BlockNumber start)
 }
 
 bool
+directory_file_has(Relation rel, BlockNumber block)
+{
+	BlockNumber known = RelationGetSmgr(rel)->smgr_cached_nblocks[MAIN_FORKNUM];
+
+	return (known != InvalidBlockNumber && block < known) ||
+		block < RelationGetNumberOfBlocks(rel);
+}
+
+bool
 directory_hint(Relation rel, int32 lane, BlockNumber *block)
 {
 	*block = tail_hint_get(rel, lane);
-	return *block != 0 && *block < RelationGetNumberOfBlocks(rel);
+	return *block != 0 && directory_file_has(rel, *block);
 }
 
 /* What a data page of this lane says of itself; false if it is none. */

@@ -134,7 +134,14 @@ extern uint32 directory_find_xid(LaneMap *map, uint64 fxid, DirEntry *entry);
 /* The last valid page of the lane, by the directory; false for an empty lane. */
 extern bool directory_find_tail(LaneMap *map, TailRef *tail, char *copy);
 
-/* The page that the shared hint names, if it is of the lane; checked. */
+/*
+ * Whether the file is long enough to have the block, with as few system calls as
+ * may be: what was known of its size once can only be too little, because who
+ * truncates it has AccessExclusiveLock and invalidates that knowledge.
+ */
+extern bool directory_file_has(Relation rel, BlockNumber block);
+
+/* The page that the shared hint names, if the file has it; not looked at. */
 extern bool directory_hint(Relation rel, int32 lane, BlockNumber *block);
 
 /* How many pages of an extent are in use: the rest is not written yet. */

@@ -26,8 +26,9 @@
 #include "topic/topic.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/memutils.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 /* Arguments of topic.produce and topic.produce_record. */
 enum
@@ -166,28 +167,6 @@ append_if_at_call(Production *production)
 
 /* ---------- one message ---------- */
 
-/* The row type of the result, looked up once per query. */
-static TupleDesc
-metadata_desc(FunctionCallInfo fcinfo)
-{
-	FmgrInfo   *flinfo = fcinfo->flinfo;
-
-	if (flinfo->fn_extra == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(flinfo->fn_mcxt);
-		TupleDesc	desc;
-
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
-			desc->natts != RECORD_METADATA_NATTS)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("function must return %s", "topic.record_metadata")));
-		flinfo->fn_extra = BlessTupleDesc(desc);
-		MemoryContextSwitchTo(old);
-	}
-	return flinfo->fn_extra;
-}
-
 /*
  * topic.record_metadata of a message that was added to a partition, or of one
  * that is there already: its offset is not kept.
@@ -197,14 +176,22 @@ metadata_datum(FunctionCallInfo fcinfo, Production *production, int32 partition,
 {
 	Datum		values[RECORD_METADATA_NATTS];
 	bool		nulls[RECORD_METADATA_NATTS] = {0};
+	TupleDesc	desc = lookup_rowtype_tupdesc(get_func_rettype(fcinfo->flinfo->fn_oid), -1);
+	HeapTuple	tuple;
 
+	if (desc->natts != RECORD_METADATA_NATTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("function must return %s", "topic.record_metadata")));
 	values[0] = CStringGetTextDatum(topic_name(production->rel));
 	values[1] = Int32GetDatum(partition);
 	if (added && producer_append_at == APPEND_AT_CALL)
 		values[2] = Int64GetDatum(pending_last_offset(production->pending, partition));
 	else
 		nulls[2] = true;
-	return HeapTupleGetDatum(heap_form_tuple(metadata_desc(fcinfo), values, nulls));
+	tuple = heap_form_tuple(desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	return HeapTupleGetDatum(tuple);
 }
 
 /*
