@@ -125,7 +125,8 @@ cmp_ok($disk, '<=', 16 * 1024 * 1024, '1000 partitions with one message');
 verify_silent($node, 'many');
 
 # A large transaction has the WAL writer flush behind it, which by itself would
-# not look for 10 s.
+# not look for 10 s.  It may leave wal_buffers full, 4 MB, where they begin anew.
+# Without it flushing goes as far as segments are full, 32 MB.
 $node->safe_psql('postgres', "ALTER SYSTEM SET wal_writer_delay = '10s'");
 $node->reload;
 $node->poll_query_until('postgres', q{SELECT current_setting('wal_writer_delay') = '10s'}) or die;
@@ -139,12 +140,12 @@ $node->safe_psql('postgres', 'SELECT pg_switch_wal()');
 SET synchronous_commit = off;
 BEGIN;
 SELECT topic.produce_batch_bytes('kilobytes', array_agg(decode(repeat(md5(i::text), 64), 'hex')))
-FROM generate_series(1, 40000) i GROUP BY i / 1000;});
+FROM generate_series(1, 45000) i GROUP BY i / 1000;});
 	do
 	{
 		$lag = number('SELECT wal() - pg_current_wal_flush_lsn()');
-	} while ($lag > 3 * 1024 * 1024 && time < $until);
-	cmp_ok($lag, '<=', 3 * 1024 * 1024, 'WAL of a transaction of 40 MB that is not flushed');
+	} while ($lag > 7 * 1024 * 1024 && time < $until);
+	cmp_ok($lag, '<=', 7 * 1024 * 1024, 'WAL of a transaction of 46 MB that is not flushed');
 	$psql->query_safe('COMMIT');
 	$psql->quit;
 }
