@@ -71,7 +71,7 @@ message_from_fields(Message *message, unsigned columns, const Bytes *fields)
 			int64_t		us = get_int64(fields->data);
 
 			/* rounded down also before 2000 */
-			message->timestamp = (us >= 0 ? us / 1000 : -((-us + 999) / 1000)) + EPOCH_DIFFERENCE_MS;
+			message->timestamp = us / 1000 - (us % 1000 < 0) + EPOCH_DIFFERENCE_MS;
 		}
 		fields++;
 	}

@@ -74,6 +74,13 @@ is_null(const Producing *p, Bytes bytes)
 		memcmp(bytes.data, p->null_marker, bytes.len) == 0;
 }
 
+static void
+check_record(size_t len)
+{
+	if (len > INT32_MAX / 2)
+		fail(EXIT_ERROR, "a record has more than 1 GB; is the delimiter right?");
+}
+
 /* One record: "key delimiter value", or only a value. */
 static void
 add_record(Producing *p, const char *data, size_t len)
@@ -81,8 +88,7 @@ add_record(Producing *p, const char *data, size_t len)
 	Bytes		key = null_bytes;
 	Bytes		value = {data, (int) len};
 
-	if (len > INT32_MAX / 2)
-		fail(EXIT_ERROR, "a record has more than 1 GB; is the delimiter right?");
+	check_record(len);
 	if (p->key_delimiter.len > 0)
 	{
 		const char *at = memmem(data, len, p->key_delimiter.data, p->key_delimiter.len);
@@ -105,25 +111,36 @@ add_record(Producing *p, const char *data, size_t len)
 		sender_commit(&p->sender);
 }
 
-/* Records that are complete; what is left of the buffer is moved to its beginning. */
+static const char *
+find_delimiter(const Producing *p, const char *from, const char *end)
+{
+	if (p->delimiter.len == 1)
+		return memchr(from, p->delimiter.data[0], end - from);
+	return memmem(from, end - from, p->delimiter.data, p->delimiter.len);
+}
+
+/*
+ * Records that are complete; what is left of the buffer is moved to its beginning.
+ * No delimiter begins in its first *searched bytes, before and after: a large
+ * record, which comes in many pieces, is not searched from its beginning each time.
+ */
 static void
-take_records(Producing *p, Buffer *in)
+take_records(Producing *p, Buffer *in, size_t *searched)
 {
 	const char *at = in->data;
 	const char *end = in->data + in->len;
-	const char *found;
+	const char *found = find_delimiter(p, at + *searched, end);
 
-	while (at < end)
+	while (found != NULL)
 	{
-		found = p->delimiter.len == 1 ? memchr(at, p->delimiter.data[0], end - at) :
-			memmem(at, end - at, p->delimiter.data, p->delimiter.len);
-		if (found == NULL)
-			break;
 		add_record(p, at, found - at);
 		at = found + p->delimiter.len;
+		found = find_delimiter(p, at, end);
 	}
 	in->len = end - at;
 	memmove(in->data, at, in->len);
+	*searched = in->len < p->delimiter.len ? 0 : in->len - p->delimiter.len + 1;
+	check_record(in->len);
 }
 
 /*
@@ -148,6 +165,7 @@ static void
 produce_file(Producing *p, int fd, const char *name)
 {
 	Buffer		in = {0};
+	size_t		searched = 0;
 	ssize_t		n = 1;
 
 	while (!interrupted)
@@ -167,7 +185,7 @@ produce_file(Producing *p, int fd, const char *name)
 		if (n == 0)
 			break;
 		in.len += n;
-		take_records(p, &in);
+		take_records(p, &in, &searched);
 		show_progress(p, false);
 	}
 	/* the last record may lack the delimiter; half a record after Ctrl-C is none */

@@ -287,7 +287,7 @@ pending_add(PendingTopic *topic, int32 partition, const Message *message,
 	if (batch != NULL)
 	{
 		size = message_record_size(&batch->batch, message);
-		if (size >= 0 && !batch_fits(&batch->batch, size))
+		if (size >= 0 && pending_batch_is_full(batch, size))
 		{
 			if (pending_batches_memory_is_reused())
 				flush_full_lane(topic, partition, lane);

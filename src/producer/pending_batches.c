@@ -23,6 +23,9 @@
 
 #define BATCH_INITIAL_BYTES		512
 
+/* Batches that share one piece of memory are cut earlier: the cache has it still. */
+#define REUSED_BATCH_BYTES		(256 * 1024)
+
 /* A record that goes to another batch may need longer varints there. */
 #define JOIN_BYTES_PER_RECORD	16
 
@@ -33,7 +36,7 @@ static int64 pending_bytes;		/* allocated for batches */
 static int	pending_batches;
 
 static bool reuses_memory;
-static char *spare;				/* BATCH_TARGET_BYTES for the next batch */
+static char *spare;				/* REUSED_BATCH_BYTES for the next batch */
 
 void
 pending_batches_init(void)
@@ -105,9 +108,9 @@ pending_batch_make(PendingTopic *topic, PendingLane *lane, int level,
 	PendingBatch *batch = MemoryContextAlloc(batch_context, sizeof(PendingBatch));
 	char	   *data;
 
-	if (spare != NULL && capacity <= BATCH_TARGET_BYTES)
+	if (spare != NULL && capacity <= REUSED_BATCH_BYTES)
 	{
-		capacity = BATCH_TARGET_BYTES;
+		capacity = REUSED_BATCH_BYTES;
 		data = spare;
 		spare = NULL;
 	}
@@ -139,7 +142,7 @@ pending_batch_drop(PendingBatch *batch)
 	batch->topic->nbatches--;
 	pending_batches--;
 	pending_bytes -= batch->batch.capacity + sizeof(PendingBatch);
-	if (reuses_memory && spare == NULL && batch->batch.capacity == BATCH_TARGET_BYTES)
+	if (reuses_memory && spare == NULL && batch->batch.capacity == REUSED_BATCH_BYTES)
 		spare = batch->batch.data;
 	else
 		pfree(batch->batch.data);
@@ -199,18 +202,27 @@ expect_offset(PendingBatch *batch, RecordOffset offset)
 	batch->expected_offset = offset - batch->batch.next_offset_delta;
 }
 
+bool
+pending_batch_is_full(const PendingBatch *batch, int64 size)
+{
+	return !batch_fits(&batch->batch, size) ||
+		(reuses_memory && batch->batch.count > 0 &&
+		 batch->batch.length + size > REUSED_BATCH_BYTES);
+}
+
 /* Makes room for so many bytes more. */
 static void
 reserve_bytes(Batch *batch, int64 bytes)
 {
 	Size		needed = batch->length + bytes;
+	Size		target = reuses_memory ? REUSED_BATCH_BYTES : BATCH_TARGET_BYTES;
 	Size		capacity;
 
 	if (likely(needed <= batch->capacity))
 		return;
 	capacity = Max(needed, (Size) batch->capacity * 2);
-	if (needed <= BATCH_TARGET_BYTES)
-		capacity = Min(capacity, BATCH_TARGET_BYTES);
+	if (needed <= target)
+		capacity = Min(capacity, target);
 	batch->data = repalloc(batch->data, capacity);
 	pending_bytes += capacity - batch->capacity;
 	batch->capacity = (uint32) capacity;

@@ -74,6 +74,9 @@ pending_batch_try_add(PendingBatch *batch, const Message *message, CommandId cid
 					  message->headers, message->nheaders);
 }
 
+/* Whether a record of this size has to go to the next batch. */
+extern bool pending_batch_is_full(const PendingBatch *batch, int64 size);
+
 /* Adds a message, whose record has "size" bytes in that batch. */
 extern void pending_batch_add(PendingBatch *batch, const Message *message, int64 size,
 							  CommandId cid);

@@ -149,6 +149,12 @@ prints('files', '', '', 'produce', 'bytes', '-D', '||', "$dir/one", "$dir/two");
 prints('the same bytes', '', '1,2,' . join('', map { chr } 0 .. 255) . ',', 'consume', 'bytes', '-e', '-D', ',');
 refuses('a file that is not there', 1, qr/cannot open/, 'produce', 'bytes', "$dir/three");
 
+# delimiters that are cut where reads end, which is at 64 kB in a pipe
+my @pieces = map { chr(ord('a') + $_) x (65_530 + $_ % 13) } 0 .. 25;
+prints('create a topic for large records', '', '', 'create', 'pieces', '-P', '1');
+prints('large records', join('|=|', @pieces), '', 'produce', 'pieces', '-D', '|=|');
+prints('large records as they were', '', join("\n", @pieces, ''), 'consume', 'pieces', '-e');
+
 my $numbers = join('', map { "$_\n" } 1 .. 200_000);
 prints('create a third', '', '', 'create', 'numbers', '-P', '1');
 prints('many lines', $numbers, '', 'produce', 'numbers', '--batch', '30000');
